@@ -1,0 +1,64 @@
+"""Files that appear whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from opskit.errors import Unable, os_reason
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Write `path` through a temporary name beside it: on any failure the old file, or none, is there.
+
+    A device such as /dev/stdout or /dev/full is written in place. An existing file keeps its mode.
+    Raises Unable when it cannot be written.
+    """
+    target = Path(path)
+    try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as device:
+                yield device
+            return
+        with _beside(target) as file:
+            yield file
+    except OSError as error:
+        raise Unable(f"cannot write {target}: {os_reason(error)}", code="output") from error
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[BinaryIO]:
+    target = target.resolve()
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        mode = target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
+        Path(name).chmod(mode)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse before any work is done a path that could not be written afterwards. Raises Unable."""
+    target = Path(path)
+    if target.is_dir():
+        raise Unable(f"cannot write {target}: it is a directory", hint="give the name of a file")
+    if not target.resolve().parent.is_dir():
+        raise Unable(f"cannot write {target}: there is no directory {target.parent}", hint="make it first")
+    place = target if target.exists() else target.resolve().parent
+    if not os.access(place, os.W_OK):
+        raise Unable(f"cannot write {target}: Permission denied", hint="choose another place")
