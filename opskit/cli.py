@@ -27,7 +27,10 @@ class Tool:
 
 
 # Only what works is listed; a contract test compares each `help` with the tool's own first line.
-TOOLS: dict[str, Tool] = {}
+TOOLS: dict[str, Tool] = {
+    "bench": Tool("opskit.bench.cli", "app", "Load-test a web server with a file of requests."),
+    "report": Tool("opskit.bench.cli", "report_app", "Show a saved load test again, in any format."),
+}
 
 
 class LazyTools(TyperGroup):
@@ -51,22 +54,21 @@ def load(name: str) -> Any:
     return command
 
 
-def _show_version(asked: bool) -> None:
+def show_version(asked: bool) -> None:
+    """Print the version and end, as an option's callback."""
     if asked:
         sys.stdout.write(f"opskit {__version__}\n")
         raise typer.Exit
 
 
-app = typer.Typer(
-    cls=LazyTools, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = typer.Typer(cls=LazyTools, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @app.callback(invoke_without_command=True)
 def root(
     ctx: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of a fault in opskit itself.")

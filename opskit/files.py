@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +27,13 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise Unable(f"cannot write {target}: {os_reason(error)}", code="output") from error
+
+
+def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
+    """`whole_file` for text in UTF-8; each line brings its own end."""
+    with whole_file(path) as file:
+        for line in lines:
+            file.write(line.encode())
 
 
 @contextmanager

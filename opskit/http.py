@@ -27,9 +27,7 @@ def client(
     """
     import httpx
 
-    return httpx.Client(
-        timeout=timeout, verify=_verification(verify), headers=_headers(headers), trust_env=False
-    )
+    return httpx.Client(timeout=timeout, verify=_verification(verify), headers=_headers(headers), trust_env=False)
 
 
 def async_client(

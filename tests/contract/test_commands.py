@@ -40,9 +40,7 @@ def test_an_unknown_option_is_a_usage_error(words: tuple[str, ...], command: Any
     assert "hint: opskit" in ran.err
 
 
-@pytest.mark.parametrize(
-    "words", [words for words, command in EVERY_COMMAND if takes_json(command)], ids=" ".join
-)
+@pytest.mark.parametrize("words", [words for words, command in EVERY_COMMAND if takes_json(command)], ids=" ".join)
 def test_a_failure_speaks_json_when_asked(words: tuple[str, ...]) -> None:
     ran = opskit(*words, "--json", "--no-such-option")
     assert ran.code == ExitCode.USAGE

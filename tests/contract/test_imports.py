@@ -117,9 +117,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 def calls(path: Path) -> list[str]:
     """The dotted names of everything a module calls."""
-    return [
-        ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
-    ]
+    return [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,349 @@
+"""The command lines of `opskit bench` and `opskit report`: options in, a plan carried out, a report out."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from opskit.options import Json, Quiet
+from opskit.outcome import ErrorNote, ExitCode, Outcome
+
+if TYPE_CHECKING:
+    from opskit.bench.plan import RequestsFile, Route, Shape, Tls
+    from opskit.bench.results import Results
+    from opskit.bench.rows import RowSpool
+    from opskit.console import Stdout
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+report_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+FORMATS = ("text", "ab", "html", "csv")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from opskit.cli import show_version
+
+        show_version(asked)
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def bench(
+    url: Annotated[str | None, typer.Argument(help="What to ask. With -R, each line is appended to it.")] = None,
+    requests: Annotated[
+        str | None,
+        typer.Option("-R", "--requests", metavar="FILE", help="Take the next line of FILE for each request; - is stdin."),
+    ] = None,
+    requests_format: Annotated[
+        str,
+        typer.Option(help="How to read FILE: auto (by its name), lines, jsonl, or access-log."),
+    ] = "auto",
+    order: Annotated[
+        str, typer.Option(help="sequential (and from the top again), random (shuffled), or once (end with the file).")
+    ] = "sequential",
+    seed: Annotated[int | None, typer.Option(help="Make --order random repeat itself.")] = None,
+    number: Annotated[
+        int | None, typer.Option("-n", "--number", help="Requests in all. [1; with -R every line once; with -t no limit]")
+    ] = None,
+    concurrency: Annotated[int, typer.Option("-c", "--concurrency", help="Requests at a time.")] = 1,
+    seconds: Annotated[
+        str | None, typer.Option("-t", "--time", metavar="TIME", help="End after this long: 30, 30s, 5m.")
+    ] = None,
+    limit: Annotated[
+        str, typer.Option("-s", "--timeout", metavar="TIME", help="Longest time for one request, connecting included.")
+    ] = "30",
+    keep_alive: Annotated[bool, typer.Option("-k", "--keep-alive", help="Keep connections; else each request opens one.")] = False,
+    header: Annotated[list[str] | None, typer.Option("-H", "--header", metavar="LINE", help="Add a header line; may repeat.")] = None,
+    cookie: Annotated[list[str] | None, typer.Option("-C", "--cookie", metavar="NAME=VALUE", help="Add a cookie; may repeat.")] = None,
+    auth: Annotated[str | None, typer.Option("-A", "--auth", metavar="USER:PASS", help="Basic authentication.")] = None,
+    method: Annotated[str | None, typer.Option("-m", "--method", help="Another method than GET.")] = None,
+    head: Annotated[bool, typer.Option("-i", "--head", help="HEAD instead of GET.")] = False,
+    post: Annotated[str | None, typer.Option("-p", "--post", metavar="FILE", help="POST the bytes of FILE.")] = None,
+    put: Annotated[str | None, typer.Option("-u", "--put", metavar="FILE", help="PUT the bytes of FILE.")] = None,
+    content_type: Annotated[str, typer.Option("-T", "--content-type", metavar="TYPE", help="Content-Type of -p and -u.")] = "text/plain",
+    keep_going: Annotated[bool, typer.Option("-r", "--keep-going", help="Go on though the first 10 × c requests failed.")] = False,
+    fail_status: Annotated[bool, typer.Option("--fail-status", help="Count a status of 400 or more as a failure.")] = False,
+    fail_length: Annotated[bool, typer.Option("--fail-length", help="Count a body of another length than the first as a failure.")] = False,
+    variable_length: Annotated[bool, typer.Option("-l", "--variable-length", help="No length is expected (for the ab format).")] = False,
+    unix_socket: Annotated[str | None, typer.Option("--unix-socket", metavar="PATH", help="Connect to this unix socket.")] = None,
+    connect_to: Annotated[str | None, typer.Option("--connect-to", metavar="HOST:PORT", help="Connect there instead of to the URL's host.")] = None,
+    proxy: Annotated[str | None, typer.Option("-X", "--proxy", metavar="HOST[:PORT]", help="Go through an HTTP proxy; https by CONNECT.")] = None,
+    proxy_auth: Annotated[str | None, typer.Option("-P", "--proxy-auth", metavar="USER:PASS", help="Basic authentication for the proxy.")] = None,
+    local_address: Annotated[str | None, typer.Option("-B", "--local-address", metavar="ADDRESS", help="Connect from this address.")] = None,
+    buffer: Annotated[int | None, typer.Option("-b", "--buffer", metavar="BYTES", help="Socket buffers, both ways.")] = None,
+    cacert: Annotated[str | None, typer.Option("--cacert", metavar="FILE", help="Trust the certificates in this PEM file.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Do not verify the server's certificate.")] = False,
+    certificate: Annotated[str | None, typer.Option("-E", "--cert", metavar="FILE", help="Client certificate: chain and key in one PEM file.")] = None,
+    protocol: Annotated[str, typer.Option("-f", "--tls", metavar="VERSION", help="ALL, TLS1, TLS1.1, TLS1.2 or TLS1.3.")] = "ALL",
+    ciphers: Annotated[str | None, typer.Option("-Z", "--ciphers", help="OpenSSL cipher list, up to TLS 1.2.")] = None,
+    no_sni: Annotated[bool, typer.Option("-I", "--no-sni", help="Send no server name; the certificate's name is not checked.")] = False,
+    form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
+    as_json: Json = False,
+    save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
+    csv: Annotated[str | None, typer.Option("-e", "--csv", metavar="FILE", help="Write percentiles as ab's CSV.")] = None,
+    gnuplot: Annotated[str | None, typer.Option("-g", "--gnuplot", metavar="FILE", help="Write a line for each request, as ab's TSV.")] = None,
+    html: Annotated[bool, typer.Option("-w", "--html-table", help="The same as --format html.")] = False,
+    table: Annotated[str | None, typer.Option("-x", metavar="ATTRS", help="Attributes of the HTML table.")] = None,
+    row: Annotated[str | None, typer.Option("-y", metavar="ATTRS", help="Attributes of its rows.")] = None,
+    cell: Annotated[str | None, typer.Option("-z", metavar="ATTRS", help="Attributes of its cells.")] = None,
+    no_percentiles: Annotated[bool, typer.Option("-d", "--no-percentiles", help="No percentiles in the ab format.")] = False,
+    no_spread: Annotated[bool, typer.Option("-S", "--no-spread", help="No deviation and median in the ab format.")] = False,
+    verbosity: Annotated[int, typer.Option("-v", "--verbosity", metavar="N", help="2 shows requests and answers, 3 every status.")] = 0,
+    quiet: Quiet = False,
+    version: Annotated[bool, typer.Option("-V", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> Outcome:  # fmt: skip
+    """Load-test a web server with a file of requests.
+
+    The options are ab's, before or after the URL. With -R, the i-th request
+    takes the i-th line of the file, appended to the URL:
+
+    \b
+      opskit bench -n 5000 -c 20 -k -R queries.txt http://127.0.0.1:8080/search?q=
+      opskit bench -t 30s -c 50 -k http://127.0.0.1:8080/
+      opskit bench -R urls.txt          every URL in the file once
+      opskit bench --json -n 1000 http://127.0.0.1:8080/ | jq .data.rate
+
+    Exit codes: 0 the run was carried out, whatever the server answered; 2 the
+    call or the file is wrong; 3 not one request got an answer; 4 a bad line
+    ended the run; 130 Ctrl-C ended it. Start with `opskit target` for a server
+    to try it on.
+    """
+    from opskit.bench import plan as plans
+    from opskit.bench.progress import VerboseTrace, progress
+    from opskit.bench.run import carry_out
+    from opskit.files import require_writable
+    from opskit.interrupts import stop_on_interrupt
+    from opskit.units import parse_duration
+
+    shown = plans.one_of("html" if html or table or row or cell else form, FORMATS, "--format")
+    file = _requests_file(requests, requests_format, order, seed)
+    time = parse_duration(seconds, bare="s") if seconds is not None else None
+    target = plans.parse_url(url) if url is not None else None
+    plan = plans.Plan(
+        url=target,
+        requests=file,
+        number=number if number is not None or file or time is not None else 1,
+        seconds=time,
+        concurrency=concurrency,
+        request_limit=parse_duration(limit, bare="s"),
+        shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive),
+        route=_route(unix_socket, connect_to, proxy, proxy_auth, local_address, buffer),
+        tls=_tls(insecure, cacert, certificate, protocol, ciphers, no_sni),
+        keep_going=keep_going,
+        fail_status=fail_status,
+        fail_length=fail_length,
+        variable_length=variable_length,
+    )  # fmt: skip
+    for path in filter(None, (save, csv, gnuplot)):
+        require_writable(path)
+    watch = progress(plan.number, quiet=quiet or as_json)
+    rows = _row_spool(gnuplot)
+    results, error = carry_out(
+        plan,
+        observer=watch,
+        trace=VerboseTrace(verbosity) if verbosity >= 2 else None,
+        on_row=rows.add if rows else None,
+        interrupts=stop_on_interrupt,
+    )
+    watch.done(results.completed)
+    _write_files(results, save, csv, gnuplot, rows)
+    errors = (*((error.note(),) if error else ()), *_nothing_answered(results))
+    how = _Rendering(shown, table or "", row or "", cell or "bgcolor=white", no_percentiles, no_spread, quiet)
+    return Outcome(
+        command="bench",
+        schema="bench/1",
+        data=results.to_dict(),
+        render=how.of(results),
+        exit_code=_exit_code(results),
+        errors=errors,
+        as_json=as_json,
+    )
+
+
+@report_app.command()
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A file that `opskit bench --save` wrote.")],
+    form: Annotated[str, typer.Option("--format", help="text, ab, html or csv.")] = "text",
+    as_json: Json = False,
+    no_percentiles: Annotated[bool, typer.Option("-d", "--no-percentiles", help="No percentiles in the ab format.")] = False,
+    no_spread: Annotated[bool, typer.Option("-S", "--no-spread", help="No deviation and median in the ab format.")] = False,
+) -> Outcome:  # fmt: skip
+    """Show a saved load test again, in any format.
+
+    \b
+      opskit bench -k -n 1000 --save run.json http://127.0.0.1:8080/
+      opskit report run.json
+      opskit report run.json --format ab
+    """
+    from opskit.bench.plan import one_of
+    from opskit.bench.saved import load
+
+    shown = one_of(form, FORMATS, "--format")
+    results = load(run)
+    how = _Rendering(shown, "", "", "bgcolor=white", no_percentiles, no_spread, quiet=False)
+    return Outcome("report", "bench/1", results.to_dict(), how.of(results), as_json=as_json)
+
+
+def _requests_file(path: str | None, form: str, order: str, seed: int | None) -> "RequestsFile | None":
+    from opskit.bench.plan import RequestsFile, one_of
+    from opskit.bench.requests import FORMATS as READ_FORMATS
+    from opskit.bench.requests import format_of
+
+    one_of(form, ("auto", *READ_FORMATS), "--requests-format")
+    one_of(order, ("sequential", "random", "once"), "--order")
+    if path is None:
+        return None
+    return RequestsFile(path, format_of(path) if form == "auto" else form, order, seed)
+
+
+def _shape(
+    method: str | None,
+    post: str | None,
+    put: str | None,
+    head: bool,
+    header: list[str] | None,
+    cookie: list[str] | None,
+    credentials: str | None,
+    content_type: str,
+    keep_alive: bool,
+) -> "Shape":
+    from opskit import __version__
+    from opskit.bench.plan import Shape, parse_header
+    from opskit.errors import Misuse
+
+    if sum(map(bool, (post, put, head))) > 1:
+        raise Misuse("-p, -u and -i exclude each other", hint="with -p or -u, -m METHOD names another method")
+    body = post or put
+    return Shape(
+        method=method or ("POST" if post else "PUT" if put else "HEAD" if head else "GET"),
+        headers=tuple(parse_header(line) for line in header or ()),
+        cookies=tuple(cookie or ()),
+        credentials=credentials or "",
+        body=_body(body) if body else None,
+        content_type=content_type,
+        keep_alive=keep_alive,
+        user_agent=f"opskit-bench/{__version__}",
+    )
+
+
+def _body(path: str) -> bytes:
+    from pathlib import Path
+
+    from opskit.errors import Misuse, os_reason
+
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Misuse(f"{path}: {os_reason(error)}", hint="-p and -u take a file with the body to send") from error
+
+
+def _route(
+    unix_socket: str | None,
+    connect_to: str | None,
+    proxy: str | None,
+    proxy_auth: str | None,
+    local_address: str | None,
+    buffer: int | None,
+) -> "Route":
+    from opskit.bench.plan import Route, parse_host_port
+    from opskit.errors import Misuse
+
+    if sum(map(bool, (unix_socket, connect_to, proxy))) > 1:
+        raise Misuse("--unix-socket, --connect-to and -X exclude each other", hint="give one of them")
+    return Route(
+        unix_socket=unix_socket,
+        connect_to=parse_host_port(connect_to, "--connect-to") if connect_to else None,
+        proxy=parse_host_port(proxy, "-X", default_port=80) if proxy else None,
+        proxy_credentials=proxy_auth or "",
+        local_address=local_address,
+        socket_buffer=buffer,
+    )
+
+
+_TLS_VERSIONS = {"ALL": None, "TLS1": "TLSv1", "TLS1.1": "TLSv1_1", "TLS1.2": "TLSv1_2", "TLS1.3": "TLSv1_3"}
+
+
+def _tls(
+    insecure: bool,
+    ca_file: str | None,
+    certificate: str | None,
+    protocol: str,
+    ciphers: str | None,
+    no_sni: bool,
+) -> "Tls":
+    from opskit.bench.plan import Tls, one_of
+
+    version = _TLS_VERSIONS[one_of(protocol.upper(), _TLS_VERSIONS, "-f")]
+    return Tls(not insecure, ca_file, certificate, version, ciphers, not no_sni)
+
+
+def _row_spool(gnuplot: str | None) -> "RowSpool | None":
+    from opskit.bench.rows import RowSpool
+
+    return RowSpool() if gnuplot else None
+
+
+def _write_files(
+    results: "Results", save: str | None, csv: str | None, gnuplot: str | None, rows: "RowSpool | None"
+) -> None:
+    from opskit.bench.report import ab
+    from opskit.bench.saved import keep
+    from opskit.files import write_lines
+
+    if save:
+        keep(results, save)
+    if csv:
+        write_lines(csv, ab.csv(results))
+    if gnuplot and rows:
+        write_lines(gnuplot, rows.lines())
+
+
+def _exit_code(results: "Results") -> int:
+    from opskit.bench.results import Stop
+
+    if results.stop is Stop.INTERRUPTED:
+        return ExitCode.INTERRUPTED
+    if not results.answered:
+        return ExitCode.UNABLE
+    return ExitCode.PARTIAL if results.stop is Stop.BAD_REQUEST else ExitCode.OK
+
+
+def _nothing_answered(results: "Results") -> Iterator[ErrorNote]:
+    from opskit.bench.results import Stop
+
+    if results.answered or results.stop in (Stop.INTERRUPTED, Stop.BAD_REQUEST):
+        return
+    hint = "is the server up, and is this its port? `opskit target` starts one to try"
+    if "certificate" in results.reason:
+        hint = "trust its issuer with --cacert FILE, or skip the check with --insecure"
+    yield ErrorNote("no_answer", f"not one of {results.started:,} requests got an answer: {results.reason}", hint)
+
+
+class _Rendering:
+    """How the results are to be shown on stdout."""
+
+    def __init__(
+        self, form: str, table: str, row: str, cell: str, no_percentiles: bool, no_spread: bool, quiet: bool
+    ) -> None:
+        self._form = form
+        self._attributes = {"table": table, "row": row, "cell": cell}
+        self._ab: dict[str, Any] = {
+            "percentiles": not no_percentiles, "spread": not no_spread, "heartbeat": not quiet
+        }  # fmt: skip
+
+    def of(self, results: "Results") -> "Callable[[Stdout], None]":
+        def render(out: "Stdout") -> None:
+            from opskit.bench.report import ab, text
+
+            if self._form == "text":
+                text.show(results, out.rich, ascii_only=out.plain_ascii)
+                return
+            pages = {
+                "ab": lambda: ab.text(results, **self._ab),
+                "html": lambda: ab.page(results, **self._attributes),
+                "csv": lambda: ab.csv(results),
+            }
+            for piece in pages[self._form]():
+                out.write(piece)
+
+        return render

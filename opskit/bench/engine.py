@@ -1,0 +1,699 @@
+"""The load engine: one loop over non-blocking sockets, in the manner of ab's.
+
+It keeps `concurrency` requests in the air, takes the next line of the file whenever one has ended, and
+counts every request once: as good, or as one named failure. Most of its time is the kernel's; what Python
+does for a usual answer is one `recv`, one look at a remembered head, one append and one `send`.
+"""
+
+import errno
+import heapq
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import count, islice
+from typing import Any, Protocol
+
+from opskit.bench.certificate import tls_facts
+from opskit.bench.plan import Origin, Plan, Prepared, connect_request
+from opskit.bench.poller import HANGUP, READ, WRITE, Poller, best_poller
+from opskit.bench.recorder import BATCH, Recorder, Row
+from opskit.bench.results import MEANING, Failure, FirstAnswer, Stop, TlsFacts
+from opskit.bench.transport import Address, Dialer, is_local_shortage, tls_reason
+from opskit.bench.wire import BadFraming, ExtraBytes, Head, ResponseReader, Truncated
+from opskit.errors import OpskitError, os_reason
+
+READ_SIZE = 16 * 1024  # bytes: one read for a usual answer, and TLS's largest record
+SINK_SIZE = 256 * 1024  # bytes: what a read takes of a body that is only counted
+TICK = 100_000_000  # ns between looks at limits, progress and signals
+LINGER = 1_000_000_000  # ns that a connection may take to close after its last answer
+FIRST_BACKOFF = 10_000_000  # ns after a failure to connect; doubles up to the last
+LAST_BACKOFF = 100_000_000
+_UNDER_WAY = (0, errno.EINPROGRESS)  # what connect says of a socket that does not wait
+MOST_LEAVING = 32  # connections that are only waiting to be closed
+DEAD_AFTER = 10  # × concurrency failures before the first answer: the server is not hammered further
+
+
+class Observer(Protocol):
+    """Who watches a run: called about ten times a second, never per request."""
+
+    def tick(self, ended: int, failed: int, seconds: float) -> None: ...
+
+
+class Trace(Protocol):
+    """Who wants to see each exchange (`-v`)."""
+
+    def sent(self, request: Prepared) -> None: ...
+    def answered(self, head: Head, length: int) -> None: ...
+
+
+class Connection:
+    """One socket and the request on it. Times are ns; 0 means not yet."""
+
+    __slots__ = (
+        "address", "answered", "begun", "connected_at", "dialled_at", "first_at", "handler", "origin",
+        "reader", "ready_at", "recv", "request", "rest", "send", "sock", "tls",
+    )  # fmt: skip
+
+    def __init__(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> None:
+        self.reader = ResponseReader(memories)
+        self.rest: memoryview | None = None
+        self.handler: Callable[[Connection, int], None]
+
+    def begin(self, request: Prepared, begun: int, address: Address, sock: Any, dialled_at: int) -> None:
+        """Take a new socket for a request. `begun` is when that was begun first, on whichever connection."""
+        self.request: Prepared | None = request
+        self.origin = request.origin
+        self.begun = begun
+        self.address = address
+        self.dialled_at = dialled_at
+        self.connected_at = self.ready_at = self.first_at = 0
+        self.answered = False  # whether this socket has brought a whole answer
+        self.tls = False
+        self.use(sock)
+
+    def use(self, sock: Any) -> None:
+        self.sock = sock
+        self.recv: Callable[[int], bytes] = sock.recv
+        self.send: Callable[[bytes | memoryview], int] = sock.send
+
+
+class Engine:
+    """Runs one plan. `requests` yields the requests in order; what it raises ends the run."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        requests: Iterator[Prepared],
+        dialer: Dialer,
+        recorder: Recorder,
+        *,
+        observer: Observer | None = None,
+        trace: Trace | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.plan = plan
+        self.recorder = recorder
+        self._requests = requests if plan.number is None else islice(requests, plan.number)
+        self._dialer = dialer
+        self._observer = observer
+        self._trace = trace
+        self._clock = clock
+        self._poller: Poller = best_poller()
+        self._sink = bytearray(SINK_SIZE)
+        self._memories: tuple[dict[bytes, Head], dict[bytes, Head]] = ({}, {})
+        self._limit = int(plan.request_limit * 1e9)
+        self._connections: dict[int, Connection] = {}
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._spare: list[Connection] = []  # closed after a whole answer: a new socket may take their place
+        self._leaving: dict[int, int] = {}  # descriptor → when it was left to close
+        self._delayed: list[tuple[int, int, Prepared | None, int]] = []  # (due, order, request, begun)
+        self._order = count()
+        self._connect_failures = 0  # since a connection was last made
+        self._in_flight = 0
+        self._vacant = 0
+        self._keep_alive = plan.shape.keep_alive
+        # With none of the rarer wishes, an answer is judged by its framing alone.
+        self._judging = True
+        labels = plan.requests is not None and plan.requests.format == "jsonl"
+        wishes = (plan.fail_status, plan.fail_length, trace is not None, recorder.on_row is not None, labels)
+        self._picky = any(wishes)
+
+        self.stop: Stop | None = None
+        self.error: OpskitError | None = None
+        self.started = 0
+        self.statuses = [0] * 1000
+        self.failures: Counter[Failure] = Counter()
+        self.received = self.body = self.sent = 0
+        self.opened = self.reused = self.kept = self.resent = self.lower_bounds = 0
+        self.first: FirstAnswer | None = None
+        self.tls: TlsFacts | None = None
+        self.reason = ""
+        self.seconds = 0.0
+
+    # The run
+
+    def run(self) -> None:
+        """Carry the plan out. The figures are in the attributes afterwards, also after an exception."""
+        begun = self._clock()
+        ends = begun + int(self.plan.seconds * 1e9) if self.plan.seconds is not None else None
+        try:
+            for _ in range(self.plan.concurrency):
+                self._in_flight += 1
+                self._next(begun)
+                if self.stop is not None:
+                    break
+            self._loop(begun, ends)
+        finally:
+            self.seconds = (self._clock() - begun) / 1e9
+            self._close_all()
+
+    def interrupt(self) -> None:
+        """End the run now: what is in flight is counted as cut off."""
+        self.stop = Stop.INTERRUPTED
+
+    def _loop(self, begun: int, ends: int | None) -> None:
+        poll, connections, clock = self._poller.poll, self._connections, self._clock
+        quick, total, fold = self.recorder.quick, self.recorder.total, self.recorder.fold
+        next_tick = begun + TICK
+        while self._in_flight:
+            for descriptor, mask in poll(self._patience(next_tick)):
+                connection = connections.get(descriptor)
+                if connection is not None:
+                    connection.handler(connection, mask)
+            if len(quick) >= BATCH or len(total) >= BATCH:
+                fold()
+            while self._vacant:
+                self._vacant -= 1
+                self._next(clock())
+            if self._delayed:
+                self._start_delayed(clock())
+            if clock() >= next_tick or self.stop is Stop.INTERRUPTED:
+                next_tick = clock() + TICK
+                self._tick(begun, ends)
+
+    def _patience(self, next_tick: int) -> float:
+        """Seconds that the poller may wait."""
+        due = min(next_tick, self._delayed[0][0]) if self._delayed else next_tick
+        return max(0, due - self._clock()) / 1e9
+
+    def _tick(self, begun: int, ends: int | None) -> None:
+        now = self._clock()
+        if ends is not None and now >= ends and self.stop is None:
+            self.stop = Stop.TIME
+        if self.stop is not None:
+            self._drop_delayed()
+        for connection in list(self._connections.values()):
+            if connection.request is not None and (
+                now - connection.begun > self._limit or self.stop is Stop.INTERRUPTED
+            ):
+                self._out_of_time(connection, now)
+        for descriptor, since in list(self._leaving.items()):
+            if now - since > LINGER:
+                self._close(self._connections[descriptor])
+        if self._observer is not None:
+            failed = self.failures.total()
+            self._observer.tick(self.answered() + failed, failed, (now - begun) / 1e9)
+
+    def answered(self) -> int:
+        return sum(self.statuses)
+
+    def _close_all(self) -> None:
+        for connection in list(self._connections.values()):
+            self._close(connection)
+        self._poller.close()
+
+    # Requests begin. A place is one of the `concurrency` requests in the air; `_in_flight` counts the places.
+
+    def _take(self) -> Prepared | None:
+        """The next request of the plan, or None when there is to be no other."""
+        if self.stop is not None:
+            return None
+        try:
+            request = next(self._requests, None)
+        except OpskitError as error:
+            self.stop, self.error = Stop.BAD_REQUEST, error
+            return None
+        if request is not None:
+            self.started += 1
+            if self._trace is not None:
+                self._trace.sent(request)
+        return request
+
+    def _next(self, now: int) -> None:
+        """Fill a free place with the next request, or give the place up."""
+        request = self._take()
+        if request is None:
+            self._in_flight -= 1
+        else:
+            self._dispatch(request, now)
+
+    def _dispatch(self, request: Prepared, begun: int) -> None:
+        """Send on an idle connection to the origin, or open one."""
+        idle = self._idle.get(request.origin)
+        if idle:
+            self._send(idle.pop(), request, begun)
+        else:
+            self._open(request, begun)
+
+    def _hold(self, nanoseconds: int, request: Prepared | None, begun: int) -> None:
+        """Keep a place for a while: for this request, or for whichever is next."""
+        heapq.heappush(self._delayed, (self._clock() + nanoseconds, next(self._order), request, begun))
+
+    def _start_delayed(self, now: int) -> None:
+        while self._delayed and self._delayed[0][0] <= now:
+            _, _, request, begun = heapq.heappop(self._delayed)
+            if request is None:
+                self._next(now)
+            elif now - begun > self._limit:
+                self._give_up(request, Failure.CONNECT_TIMEOUT, "no connection within the limit")
+            else:
+                self._dispatch(request, begun)
+
+    def _drop_delayed(self) -> None:
+        for _, _, request, _ in self._delayed:
+            self._in_flight -= 1
+            if request is not None:
+                self._count_failure(request, Failure.CUT_OFF, "")
+        self._delayed.clear()
+
+    # Connections open
+
+    def _open(self, request: Prepared, begun: int) -> None:
+        if self._idle:
+            self._make_room()
+        dialled_at = self._clock()
+        try:
+            address = self._dialer.addresses(request.origin)[0]
+            sock, code = self._dialer.dial(address, len(request.wire))
+        except OSError as error:
+            self._no_connection(request, error)
+            return
+        connection = self._spare.pop() if self._spare else Connection(self._memories)
+        connection.begin(request, begun, address, sock, dialled_at)
+        if code == errno.EAGAIN:  # the queue of a unix socket is full: connect(2)
+            sock.close()
+            self._hold(FIRST_BACKOFF, request, begun)
+        elif code in _UNDER_WAY:
+            self.opened += 1
+            self._connections[sock.fileno()] = connection
+            self._greet(connection)
+        else:
+            sock.close()
+            self._try_elsewhere(connection, OSError(code, os.strerror(code)))
+
+    def _make_room(self) -> None:
+        """With several origins, an idle connection to another one makes place for the new one."""
+        if len(self._connections) - len(self._leaving) < self.plan.concurrency:
+            return
+        for idle in self._idle.values():
+            if idle:
+                self._close(idle.pop(0))
+                return
+
+    def _greet(self, connection: Connection) -> None:
+        """Watch a new connection. On loopback it is often up already, and takes its request at once."""
+        descriptor = connection.sock.fileno()
+        request = connection.request
+        assert request is not None
+        if connection.origin.scheme == "http":
+            connection.connected_at = self._clock()
+            connection.reader.start(head_request=request.head_request)
+            try:
+                sent = connection.send(request.wire)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._poller.watch(descriptor, READ | HANGUP)
+                self._not_connected(connection, error)
+                return
+            else:
+                self._poller.watch(descriptor, READ | HANGUP)
+                self._ready(connection, connection.connected_at)
+                self._sent(connection, request.wire, sent)
+                return
+        connection.handler = self._on_connected
+        self._poller.watch(descriptor, WRITE)
+
+    def _on_connected(self, connection: Connection, mask: int) -> None:
+        code = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._not_connected(connection, OSError(code, os.strerror(code)))
+            return
+        connection.connected_at = self._clock()
+        if self._dialer.tunnels(connection.origin):
+            self._open_tunnel(connection)
+        elif connection.origin.scheme == "https":
+            self._start_tls(connection)
+        else:
+            self._poller.change(connection.sock.fileno(), READ | HANGUP)
+            self._ready(connection, connection.connected_at)
+            self._write(connection)
+
+    def _open_tunnel(self, connection: Connection) -> None:
+        wire = connect_request(connection.origin, self.plan.route)
+        try:
+            sent = connection.send(wire)
+        except OSError as error:
+            self._fail(connection, Failure.PROXY, os_reason(error))
+            return
+        self.sent += sent
+        connection.handler = self._on_tunnel
+        connection.reader.start(head_request=True)  # a 2xx to CONNECT has no body: RFC 9110 section 9.3.6
+        self._poller.change(connection.sock.fileno(), READ | HANGUP)
+
+    def _on_tunnel(self, connection: Connection, mask: int) -> None:
+        try:
+            data = connection.recv(READ_SIZE)
+            self.received += len(data)
+            done = connection.reader.feed(data) if data else False
+        except self._dialer.would_wait:
+            return
+        except (OSError, BadFraming, ExtraBytes) as error:
+            self._fail(connection, Failure.PROXY, f"the proxy answered CONNECT with {error!r}")
+            return
+        head = connection.reader.head
+        if done and head is not None and 200 <= head.status < 300:
+            connection.connected_at = self._clock()
+            self._start_tls(connection)
+        elif done and head is not None:
+            self._fail(connection, Failure.PROXY, f"the proxy answered CONNECT with {head.status}")
+        elif not data:
+            self._fail(connection, Failure.PROXY, "the proxy closed the connection")
+
+    def _start_tls(self, connection: Connection) -> None:
+        try:
+            connection.use(self._dialer.wrap(connection.sock, connection.origin))
+        except (OSError, ValueError) as error:
+            self._fail(connection, Failure.TLS, str(error))
+            return
+        connection.tls = True
+        connection.handler = self._on_handshake
+        self._on_handshake(connection, 0)
+
+    def _on_handshake(self, connection: Connection, mask: int) -> None:
+        descriptor = connection.sock.fileno()
+        try:
+            connection.sock.do_handshake()
+        except self._dialer.would_wait as error:
+            self._poller.change(descriptor, WRITE if "Write" in type(error).__name__ else READ)
+            return
+        except OSError as error:
+            self._fail(connection, Failure.TLS, tls_reason(error))
+            return
+        if self.tls is None:
+            self.tls = tls_facts(connection.sock)
+        self._poller.change(descriptor, READ | HANGUP)
+        self._ready(connection, self._clock())
+        self._write(connection)
+
+    def _ready(self, connection: Connection, now: int) -> None:
+        """The connection can take a request."""
+        connection.ready_at = now
+        connection.handler = self._on_readable
+        self._connect_failures = 0
+        self.recorder.connect.append(connection.connected_at - connection.dialled_at)
+        if connection.tls:
+            self.recorder.tls.append(now - connection.connected_at)
+            self.recorder.ready.append(now - connection.dialled_at)
+
+    # Requests go out
+
+    def _send(self, connection: Connection, request: Prepared, begun: int) -> None:
+        """Another request on a connection that has answered before."""
+        connection.request = request
+        connection.begun = begun
+        connection.first_at = 0
+        self.reused += 1
+        self._write(connection)
+
+    def _write(self, connection: Connection) -> None:
+        request = connection.request
+        assert request is not None
+        connection.reader.start(head_request=request.head_request)
+        try:
+            sent = connection.send(request.wire)
+        except self._dialer.would_wait:
+            sent = 0
+        except OSError as error:
+            self._broken(connection, error)
+            return
+        self._sent(connection, request.wire, sent)
+
+    def _sent(self, connection: Connection, wire: bytes, sent: int) -> None:
+        self.sent += sent
+        if sent < len(wire):
+            connection.rest = memoryview(wire)[sent:]
+            connection.handler = self._on_writable
+            self._poller.change(connection.sock.fileno(), READ | WRITE | HANGUP)
+
+    def _on_writable(self, connection: Connection, mask: int) -> None:
+        assert connection.rest is not None
+        if mask & READ:
+            self._on_readable(connection, mask)  # an answer before the whole request was sent
+            if connection.request is None:
+                return
+        try:
+            sent = connection.send(connection.rest)
+        except self._dialer.would_wait:
+            return
+        except BrokenPipeError:
+            sent = len(connection.rest)  # it closed for writing, but its answer may be there to read
+        except OSError as error:
+            self._broken(connection, error)
+            return
+        self.sent += sent
+        connection.rest = connection.rest[sent:]
+        if not connection.rest:
+            connection.rest = None
+            connection.handler = self._on_readable
+            self._poller.change(connection.sock.fileno(), READ | HANGUP)
+
+    # Answers come in
+
+    def _on_readable(self, connection: Connection, mask: int) -> None:
+        reader = connection.reader
+        while True:
+            try:
+                if reader.left:
+                    size = connection.sock.recv_into(self._sink, min(reader.left, SINK_SIZE))
+                    data = b""
+                else:
+                    data = connection.recv(READ_SIZE)
+                    size = len(data)
+            except self._dialer.would_wait:
+                return
+            except OSError as error:
+                self._broken(connection, error)
+                return
+            now = self._clock()
+            if not size:
+                self._at_end(connection, now)
+                return
+            self.received += size
+            try:
+                done = reader.feed(data) if data else reader.skip(size)
+            except (BadFraming, ExtraBytes) as error:
+                self._misframed(connection, error)
+                return
+            if done:
+                self._complete(connection, now, closed=mask & HANGUP)
+                return
+            if not connection.first_at:
+                connection.first_at = now
+            if size < READ_SIZE and not connection.tls:
+                return  # the socket is drained; TLS may hold decrypted bytes back, so it must say so itself
+
+    def _complete(self, connection: Connection, now: int, closed: int) -> None:
+        """A whole answer is in: count it, then send the next request, on this connection if it lives."""
+        reader = connection.reader
+        head = reader.head
+        assert head is not None
+        self.statuses[head.status] += 1
+        self.body += reader.body_size
+        if connection.answered and not connection.first_at:
+            self.recorder.quick.append(now - connection.begun)
+        else:
+            self._record_parts(connection, now)
+        if self._judging:
+            self._judge(connection, head, now)
+        if head.keep_alive and self._keep_alive and not closed and connection.rest is None:
+            self.kept += 1
+            connection.answered = True
+            request = self._take()
+            if request is not None and request.origin is connection.origin:
+                self._send(connection, request, now)
+                return
+            self._park(connection)
+            if request is None:
+                self._in_flight -= 1
+            else:
+                self._dispatch(request, now)
+        else:
+            self._leave(connection, now, closed)
+            self._vacant += 1
+
+    def _record_parts(self, connection: Connection, now: int) -> None:
+        """The times of an answer that opened its connection, or that came in parts."""
+        begun, first_at = connection.begun, connection.first_at
+        sent_at = begun if connection.answered else connection.ready_at
+        if first_at:
+            self.recorder.first_byte.append(first_at - sent_at)
+            self.recorder.processing.append(now - sent_at)
+        else:
+            self.recorder.once.append(now - sent_at)
+        self.recorder.total.append(now - begun)
+
+    def _judge(self, connection: Connection, head: Head, now: int) -> None:
+        """The rarer wishes: the first answer, statuses and lengths that fail, labels, rows, the trace."""
+        request, length = connection.request, connection.reader.body_size
+        assert request is not None
+        if self.first is None:
+            self.first = FirstAnswer(head.server, length)
+            self._judging = self._picky
+        failure = None
+        if self.plan.fail_status and head.status >= 400:
+            failure = Failure.STATUS
+        elif self.plan.fail_length and length != self.first.length:
+            failure = Failure.LENGTH
+        if failure:
+            self.failures[failure] += 1
+        total = now - connection.begun
+        if request.label is not None:
+            self.recorder.labelled(request.label, None if failure else total)
+        if self.recorder.on_row is not None:
+            sent_at = connection.begun if connection.answered else connection.ready_at
+            wait = (connection.first_at or now) - sent_at
+            self.recorder.on_row(Row(connection.begun, sent_at - connection.begun, total, wait))
+        if self._trace is not None:
+            self._trace.answered(head, length)
+
+    def _park(self, connection: Connection) -> None:
+        """Keep a connection for a later request to its origin."""
+        connection.request = None
+        self._idle.setdefault(connection.origin, []).append(connection)
+
+    def _leave(self, connection: Connection, now: int, closed: int) -> None:
+        """Let the server close first, as ab does: TIME_WAIT then is the server's, and no port is lost here."""
+        connection.request = None
+        if closed:
+            self._close(connection)
+            self._spare.append(connection)
+            return
+        if len(self._leaving) >= MOST_LEAVING:
+            self._close(self._connections[next(iter(self._leaving))])
+        self._leaving[connection.sock.fileno()] = now
+        connection.handler = self._on_leaving
+
+    def _on_leaving(self, connection: Connection, mask: int) -> None:
+        try:
+            if not mask & HANGUP and connection.recv(READ_SIZE):
+                return
+        except self._dialer.would_wait:
+            return
+        except OSError:
+            pass
+        self._close(connection)
+        self._spare.append(connection)
+
+    # Requests end badly
+
+    def _at_end(self, connection: Connection, now: int) -> None:
+        """The server closed."""
+        if connection.request is None:
+            self._close(connection)
+            return
+        try:
+            done = connection.reader.end()
+        except Truncated:
+            self._fail(connection, Failure.TRUNCATED, "the connection ended inside the answer")
+            return
+        if done:
+            self._complete(connection, now, closed=1)
+        elif connection.answered:
+            self._resend(connection)
+        else:
+            self._fail(connection, Failure.CLOSED, "the server closed the connection without an answer")
+
+    def _broken(self, connection: Connection, error: OSError) -> None:
+        if connection.request is None:
+            self._close(connection)
+        elif isinstance(error, self._dialer.tls_errors):
+            self._fail(connection, Failure.TLS, tls_reason(error))
+        elif connection.answered and connection.reader.untouched():
+            self._resend(connection)
+        elif isinstance(error, ConnectionResetError | BrokenPipeError):
+            self._fail(connection, Failure.RESET, "the server reset the connection")
+        else:
+            self._fail(connection, Failure.UNREACHABLE, os_reason(error))
+
+    def _resend(self, connection: Connection) -> None:
+        """The server closed a kept connection as the request came (RFC 9112 section 9.3.1): ask on a new one."""
+        request, begun = connection.request, connection.begun
+        self.resent += 1
+        self.reused -= 1
+        self._close(connection)
+        self._hold(0, request, begun)
+
+    def _misframed(self, connection: Connection, error: BadFraming | ExtraBytes) -> None:
+        if connection.request is None:
+            self._close(connection)
+        elif isinstance(error, ExtraBytes):
+            self._fail(connection, Failure.EXTRA_BYTES, "bytes came after the end of the answer")
+        else:
+            self._fail(connection, Failure.BAD_FRAMING, str(error))
+
+    def _out_of_time(self, connection: Connection, now: int) -> None:
+        if self.stop is not Stop.INTERRUPTED:
+            self.lower_bounds += 1
+            self.recorder.total.append(now - connection.begun)
+        if self.stop is not None:
+            failure = Failure.CUT_OFF
+        elif not connection.ready_at:
+            failure = Failure.CONNECT_TIMEOUT
+        else:
+            failure = Failure.READ_TIMEOUT if connection.first_at else Failure.WAIT_TIMEOUT
+        self._fail(connection, failure, MEANING[failure])
+
+    def _not_connected(self, connection: Connection, error: OSError) -> None:
+        self._close(connection)
+        self._try_elsewhere(connection, error)
+
+    def _try_elsewhere(self, connection: Connection, error: OSError) -> None:
+        """A name may have several addresses (::1 and 127.0.0.1): the request goes to the next one."""
+        request = connection.request
+        assert request is not None
+        if self._dialer.give_up_on(connection.origin, connection.address):
+            self._hold(0, request, connection.begun)
+        else:
+            self._no_connection(request, error)
+
+    def _no_connection(self, request: Prepared, error: OSError) -> None:
+        if isinstance(error, socket.gaierror):
+            self._give_up(request, Failure.RESOLVE, f"{request.origin.host} does not resolve: {os_reason(error)}")
+        elif is_local_shortage(error.errno or 0):
+            self._give_up(request, Failure.LOCAL, os_reason(error))
+        elif isinstance(error, ConnectionRefusedError) or error.errno == errno.ECONNREFUSED:
+            self._give_up(request, Failure.REFUSED, f"{request.origin} refused the connection")
+        elif error.errno in (errno.ECONNRESET, errno.EPIPE):
+            self._give_up(request, Failure.RESET, "the server reset the connection")
+        else:
+            self._give_up(request, Failure.UNREACHABLE, os_reason(error))
+
+    def _give_up(self, request: Prepared, failure: Failure, words: str) -> None:
+        """A request that got no connection: its place rests a little, so that a dead server is not hammered."""
+        self._count_failure(request, failure, words)
+        rounds = min(self._connect_failures // self.plan.concurrency, 7)
+        self._connect_failures += 1
+        self._hold(min(FIRST_BACKOFF << rounds, LAST_BACKOFF), None, 0)
+
+    def _fail(self, connection: Connection, failure: Failure, words: str) -> None:
+        request = connection.request
+        assert request is not None
+        self._close(connection)
+        if connection.ready_at:
+            self._count_failure(request, failure, words)
+            self._hold(0, None, 0)
+        else:
+            self._give_up(request, failure, words)
+
+    def _count_failure(self, request: Prepared, failure: Failure, words: str) -> None:
+        self.failures[failure] += 1
+        self.reason = self.reason or words
+        if request.label is not None:
+            self.recorder.labelled(request.label, None)
+        dead = self.failures.total() >= DEAD_AFTER * self.plan.concurrency and not self.answered()
+        if dead and not self.plan.keep_going and self.stop is None:
+            self.stop = Stop.DEAD
+
+    def _close(self, connection: Connection) -> None:
+        descriptor = connection.sock.fileno()
+        del self._connections[descriptor]
+        if connection.request is None:
+            self._leaving.pop(descriptor, None)
+            idle = self._idle.get(connection.origin)
+            if idle and connection in idle:
+                idle.remove(connection)
+        self._poller.forget(descriptor)
+        connection.sock.close()

@@ -1,0 +1,57 @@
+"""The parser of `wire` in plain Python, for platforms where httptools has no wheel: h11."""
+
+import h11
+
+from opskit.bench.wire import MAX_HEAD, BadFraming, ExtraBytes, RawHead
+
+_CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def _client() -> h11.Connection:
+    """A connection that has sent a GET and now waits for its answer."""
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+    connection.send(h11.Request(method="GET", target="/", headers=[("Host", "h")]))
+    connection.send(h11.EndOfMessage())
+    return connection
+
+
+def parse_head(data: bytes) -> RawHead:
+    """Read one whole head, blank line included. Raises BadFraming."""
+    connection = _client()
+    connection.receive_data(data)
+    try:
+        event = connection.next_event()
+    except h11.RemoteProtocolError as error:
+        raise BadFraming(str(error)) from error
+    if not isinstance(event, h11.Response | h11.InformationalResponse):
+        raise BadFraming("the head has no status line")
+    return RawHead(event.http_version.decode(), event.status_code, list(event.headers))
+
+
+class _Chunks:
+    def __init__(self) -> None:
+        self.size = 0
+        self._connection = _client()
+        self._connection.receive_data(_CHUNKED_HEAD)
+        self._connection.next_event()
+
+    def feed(self, data: bytes) -> bool:
+        self._connection.receive_data(data)
+        try:
+            while True:
+                event = self._connection.next_event()
+                if isinstance(event, h11.Data):
+                    self.size += len(event.data)
+                elif isinstance(event, h11.EndOfMessage):
+                    if self._connection.trailing_data[0]:
+                        raise ExtraBytes
+                    return True
+                else:
+                    return False
+        except h11.RemoteProtocolError as error:
+            raise BadFraming(str(error)) from error
+
+
+def chunked_body() -> _Chunks:
+    """A reader of one chunked body."""
+    return _Chunks()

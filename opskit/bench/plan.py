@@ -1,0 +1,256 @@
+"""What a run will do: URLs, the shape of requests, limits, the way to the server. Text in, refusals out."""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from opskit.errors import Misuse
+
+PORTS = {"http": 80, "https": 443}
+_UNSENDABLE = re.compile(rb"[^\x21-\x7e]")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # token, RFC 9110 section 5.6.2
+
+
+class Origin(NamedTuple):
+    """Where requests go: scheme, host (an IPv6 address without brackets), port. Hashed for every connection."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """The Host field: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+@dataclass(frozen=True)
+class Url:
+    """A URL as it is sent: `target` is the path and query, fit for a request line."""
+
+    origin: Origin
+    target: bytes
+    credentials: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.origin}{self.target.decode('ascii')}"
+
+
+class Prepared(NamedTuple):
+    """A request, ready to send: every byte of it, where to, and how its answer is read and filed."""
+
+    wire: bytes
+    origin: Origin
+    head_request: bool
+    label: str | None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What all requests have in common. `headers` were asked for; the rest of the head is derived."""
+
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    cookies: tuple[str, ...] = ()
+    credentials: str = ""
+    body: bytes | None = None
+    content_type: str = "text/plain"
+    keep_alive: bool = False
+    user_agent: str = "opskit-bench"
+
+    def head_fields(self, origin: Origin, body: bytes | None) -> list[tuple[str, str]]:
+        """The header fields of one request, ours first; a header asked for takes the place of ours."""
+        fields = [
+            ("Host", origin.authority),
+            ("User-Agent", self.user_agent),
+            ("Accept", "*/*"),
+            ("Connection", "keep-alive" if self.keep_alive else "close"),
+        ]
+        if self.cookies:
+            fields.append(("Cookie", "; ".join(self.cookies)))
+        if self.credentials:
+            fields.append(("Authorization", basic(self.credentials)))
+        if body is not None:
+            fields += [("Content-Length", str(len(body))), ("Content-Type", self.content_type)]
+        asked = {name.lower() for name, _ in self.headers}
+        return [pair for pair in fields if pair[0].lower() not in asked] + list(self.headers)
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way to the server, where it is not simply the URL's host and port."""
+
+    unix_socket: str | None = None
+    connect_to: tuple[str, int] | None = None
+    proxy: tuple[str, int] | None = None
+    proxy_credentials: str = ""
+    local_address: str | None = None
+    socket_buffer: int | None = None  # bytes, for sending and receiving
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How https is spoken. `version` is a member name of ssl.TLSVersion, for exactly that one."""
+
+    verify: bool = True
+    ca_file: str | None = None
+    certificate: str | None = None  # PEM with chain and key
+    version: str | None = None
+    ciphers: str | None = None
+    server_name: bool = True
+
+
+@dataclass(frozen=True)
+class RequestsFile:
+    """The -R file: `path` is "-" for standard input."""
+
+    path: str
+    format: str = "lines"  # lines, jsonl, access-log
+    order: str = "sequential"  # sequential, random, once
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run. `number` is None where the file or the clock ends it; `seconds` is None without -t."""
+
+    url: Url | None
+    requests: RequestsFile | None = None
+    number: int | None = 1
+    seconds: float | None = None
+    concurrency: int = 1
+    request_limit: float = 30.0  # seconds for one request, connecting included
+    shape: Shape = field(default_factory=Shape)
+    route: Route = field(default_factory=Route)
+    tls: Tls = field(default_factory=Tls)
+    keep_going: bool = False
+    fail_status: bool = False
+    fail_length: bool = False
+    variable_length: bool = False  # ab's -l: no length is expected
+
+
+def sendable(text: bytes) -> bytes:
+    """Bytes fit for a request line: what may not stand there is percent-encoded, all else left alone."""
+    return _UNSENDABLE.sub(lambda match: b"%%%02X" % match[0][0], text)
+
+
+def parse_url(text: str) -> Url:
+    """Read an http or https URL; the scheme may be missing, as for ab. Raises Misuse."""
+    written = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(written)
+        port = parts.port
+        host = parts.hostname or ""
+    except ValueError as error:
+        raise Misuse(f"'{text}' is not a URL: {error}", hint="write http://host:port/path") from error
+    if parts.scheme not in PORTS:
+        raise Misuse(f"'{text}': the scheme {parts.scheme} is unknown", hint="bench speaks http:// and https://")
+    if not host or re.search(r"[\s/\\]", host):
+        raise Misuse(f"'{text}' names no host", hint="write http://host:port/path")
+    if port == 0:
+        raise Misuse(f"'{text}': port 0 cannot be asked", hint="name the port that the server listens on")
+    origin = Origin(parts.scheme, _ascii_host(host, text), port or PORTS[parts.scheme])
+    target = parts.path or "/"
+    if not target.startswith("/"):
+        target = f"/{target}"
+    if "?" in written.partition("#")[0]:
+        target += f"?{parts.query}"
+    credentials = ""
+    if parts.username is not None:
+        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return Url(origin, sendable(target.encode("utf-8", "surrogateescape")), credentials)
+
+
+def _ascii_host(host: str, text: str) -> str:
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise Misuse(f"'{text}': {host} is not a host name", hint="write http://host:port/path") from error
+
+
+def parse_host_port(text: str, option: str, default_port: int | None = None) -> tuple[str, int]:
+    """`host:port`, `[v6]:port`, or a host alone where there is a default port. Raises Misuse."""
+    match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:/\s]+))(?::(\d{1,5}))?/?", text.removeprefix("http://"))
+    port = int(match[3]) if match and match[3] else default_port
+    if match is None or port is None or not 0 < port < 65536:
+        raise Misuse(f"{option} {text}: not a host and port", hint=f"write {option} host:port")
+    return match[1] or match[2], port
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """`Name: value`. Raises Misuse."""
+    name, colon, value = text.partition(":")
+    if not colon or not _HEADER_NAME.fullmatch(name) or re.search(r"[\r\n\0]", value):
+        raise Misuse(f"-H '{text}' is not a header", hint="write -H 'Name: value'")
+    return name, value.strip()
+
+
+def basic(credentials: str) -> str:
+    """The Authorization field for `user:password` (RFC 7617)."""
+    return "Basic " + b64encode(credentials.encode()).decode()
+
+
+def request_head(
+    shape: Shape, route: Route, origin: Origin, method: str, body: bytes | None
+) -> tuple[bytes, bytes]:
+    """The bytes before and after the request target of a request whose target changes."""
+    fields = shape.head_fields(origin, body)
+    proxied = route.proxy is not None and origin.scheme == "http"
+    if proxied and route.proxy_credentials:
+        fields.append(("Proxy-Authorization", basic(route.proxy_credentials)))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+    before = f"{method} {origin if proxied else ''}"  # absolute-form for a proxy: RFC 9112 section 3.2.2
+    return before.encode("latin-1"), f" HTTP/1.1\r\n{lines}\r\n".encode("utf-8", "surrogateescape") + (body or b"")
+
+
+def fixed_request(shape: Shape, route: Route, url: Url) -> Prepared:
+    """The one request of a run without a file."""
+    before, after = request_head(shape, route, url.origin, shape.method, shape.body)
+    return Prepared(before + url.target + after, url.origin, shape.method == "HEAD", None)
+
+
+def connect_request(origin: Origin, route: Route) -> bytes:
+    """CONNECT for https through a proxy (RFC 9110 section 9.3.6)."""
+    authority = f"[{origin.host}]" if ":" in origin.host else origin.host
+    target = f"{authority}:{origin.port}"
+    auth = f"Proxy-Authorization: {basic(route.proxy_credentials)}\r\n" if route.proxy_credentials else ""
+    return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{auth}\r\n".encode()
+
+
+def refuse_contradictions(plan: Plan) -> None:
+    """What no single option shows to be wrong. Raises Misuse."""
+    if plan.url is None and plan.requests is None:
+        raise Misuse(
+            "no URL and no -R file",
+            hint="opskit bench http://127.0.0.1:8080/ or opskit bench -R requests.txt http://127.0.0.1:8080/search?q=",
+        )
+    if plan.number is not None and plan.number < 1:
+        raise Misuse(f"-n {plan.number}: at least one request is needed", hint="-n 1000, for instance")
+    if plan.concurrency < 1:
+        raise Misuse(f"-c {plan.concurrency}: at least one at a time is needed", hint="-c 10, for instance")
+    if plan.number is not None and plan.concurrency > plan.number:
+        raise Misuse(
+            f"-c {plan.concurrency} at once, but only -n {plan.number} requests in all",
+            hint=f"add -n {max(1000, plan.concurrency * 10)}, or lower -c",
+        )
+    if plan.requests and plan.requests.format == "access-log" and plan.url is None:
+        raise Misuse(
+            "an access log holds paths, not hosts: it needs a URL",
+            hint="opskit bench -R access.log http://127.0.0.1:8080",
+        )
+
+
+def one_of(value: str, allowed: Iterable[str], option: str) -> str:
+    """`value` if it is allowed. Raises Misuse that lists what is."""
+    if value in (choices := list(allowed)):
+        return value
+    raise Misuse(f"{option} {value}: unknown", hint=f"one of {', '.join(choices)}")

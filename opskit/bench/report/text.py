@@ -1,0 +1,200 @@
+"""The report for people: what went wrong first, then rate and latencies, then the shape of the latencies."""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from opskit.bench.histogram import Histogram, Summary, cell_bounds, summarise
+from opskit.bench.results import MEANING, Failure, Results, Stop
+from opskit.units import format_duration, format_size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+Line = list[tuple[str, str]]  # (text, rich style) pieces
+
+BARS = 12
+_BAR_WIDTH = 40
+_COLUMNS = ("min", "mean", "sd", "p50", "p90", "p99", "p99.9", "max")
+_MOST_LABELS = 10
+_LABEL_COLUMNS = ("requests", "failed", "p50", "p99")
+
+
+def show(results: Results, console: "Console", *, ascii_only: bool = False) -> None:
+    """Print the report."""
+    for line in lines(results, ascii_only=ascii_only):
+        console.print(_rich(line))
+
+
+def _rich(line: Line) -> "Text":
+    from rich.text import Text
+
+    return Text.assemble(*line, no_wrap=True, overflow="ellipsis")
+
+
+def lines(results: Results, *, ascii_only: bool = False) -> Iterator[Line]:
+    yield from _what(results)
+    yield []
+    yield _verdict(results)
+    yield from _failures(results)
+    if results.answered:
+        yield []
+        yield from _facts(results)
+    if results.latencies.total.count:
+        yield []
+        yield from _latencies(results)
+        yield []
+        yield from _shape(results.latencies.total, ascii_only=ascii_only)
+    if results.labels:
+        yield []
+        yield from _labels(results)
+
+
+def _what(results: Results) -> Iterator[Line]:
+    run = results.run
+    kept = "kept alive" if run.keep_alive else "a connection each"
+    yield [("opskit bench  ", "dim"), (run.url or f"the URLs of {run.requests_file}", "bold")]
+    yield [(f"{run.method}, {run.concurrency} at a time, {kept}", "dim")]
+    file = results.requests_file
+    if file is not None:
+        parts = [f"{file['lines']:,} lines of {_file_name(run.requests_file)}"]
+        parts += [f"{file['encoded']:,} of them percent-encoded"] if file["encoded"] else []
+        parts += [f"{file['skipped']:,} skipped"] if file["skipped"] else []
+        parts += [f"begun again {file['wrapped']:,} times"] if file["wrapped"] else []
+        yield [(", ".join(parts), "dim")]
+
+
+def _file_name(path: str | None) -> str:
+    return "standard input" if path == "-" else path or ""
+
+
+def _verdict(results: Results) -> Line:
+    failed = (f"{results.failed:,} failed", "bold red" if results.failed else "")
+    line: Line = [
+        (f"{results.rate:,.0f} good requests/s", "bold green" if results.good else "bold"),
+        (f"   {results.good:,} good, ", ""),
+        failed,
+        (f", in {format_duration(results.seconds)}", ""),
+    ]
+    if results.stop is not Stop.FINISHED:
+        line.append((f"   {_STOPPED[results.stop]}", "yellow"))
+    return line
+
+
+_STOPPED = {
+    Stop.TIME: "(time is up)",
+    Stop.INTERRUPTED: "(interrupted)",
+    Stop.DEAD: "(stopped: nothing answers)",
+    Stop.BAD_REQUEST: "(stopped: a bad line)",
+}
+
+
+def _failures(results: Results) -> Iterator[Line]:
+    for name, count in results.failures.items():
+        yield [(f"  {count:>9,}  ", "red"), (f"{name:<16}", "bold"), (MEANING[Failure(name)], "")]
+
+
+def _facts(results: Results) -> Iterator[Line]:
+    yield _fact("Status", ", ".join(f"{code}: {count:,}" for code, count in results.status.items()))
+    yield _fact("Connections", _connections(results))
+    rate = f" ({format_size(results.received / results.seconds)}/s)" if results.seconds else ""
+    yield _fact(
+        "Transfer",
+        f"{format_size(results.received)} received{rate}, {format_size(results.body)} of it bodies; "
+        f"{format_size(results.sent)} sent",
+    )
+    if results.first is not None:
+        server = f"{results.first.server or 'not named'}; first answer {results.first.length:,} bytes"
+        yield _fact("Server", server)
+    if results.tls is not None:
+        yield _fact("TLS", f"{results.tls.protocol} {results.tls.cipher}, key of {results.tls.key_bits} bits")
+
+
+def _fact(name: str, value: str) -> Line:
+    return [(f"{name:<13}", "dim"), (value, "")]
+
+
+def _connections(results: Results) -> str:
+    text = f"{results.opened:,} opened, {results.reused:,} requests on a kept one"
+    if results.resent:
+        text += f", {results.resent:,} sent again after a close"
+    if not results.run.keep_alive and results.opened > 1:
+        text += "; -k keeps them"
+    return text
+
+
+def _latencies(results: Results) -> Iterator[Line]:
+    yield [(f"{'Latency, ms':<13}", "dim"), *((f"{name:>8}", "dim") for name in _COLUMNS)]
+    summaries = results.latencies.summaries()
+    for name, label in (("connect", "connect"), ("tls", "TLS"), ("first_byte", "first byte"), ("total", "total")):
+        figures = summaries[name]
+        if figures.count:
+            style = "bold" if name == "total" else ""
+            yield [(f"{label:<13}", ""), *((f"{_ms(value):>8}", style) for value in _values(figures))]
+    if results.lower_bounds:
+        given_up = f"{results.lower_bounds:,} of the totals are lower bounds: of requests given up unanswered"
+        yield [(given_up, "yellow")]
+
+
+def _values(figures: Summary) -> list[float]:
+    named = figures.percentiles
+    return [
+        figures.min, figures.mean, figures.sd, named["p50"], named["p90"], named["p99"], named["p99_9"], figures.max,
+    ]  # fmt: skip
+
+
+def _ms(value: float) -> str:
+    """Three or four significant digits, at most seven wide."""
+    if value >= 1000:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 100 else f"{value:.2f}" if value >= 10 else f"{value:.3f}"
+
+
+def _shape(total: Histogram, *, ascii_only: bool) -> Iterator[Line]:
+    """The histogram: bars over equal steps of the logarithm."""
+    bars = buckets(total)
+    most = max(count for _, count in bars)
+    yield [(f"{'Total, ms':<13}", "dim")]
+    for upper, count in bars:
+        share = 100 * count / total.count
+        yield [
+            (f"{'≤' if not ascii_only else '<='}{_ms(upper / 1e6):>9}  ", ""),
+            (f"{_bar(count / most, ascii_only=ascii_only):<{_BAR_WIDTH}}", "green"),
+            (f"{count:>11,}  {share:5.1f} %", "dim"),
+        ]
+
+
+def buckets(histogram: Histogram, bars: int = BARS) -> list[tuple[int, int]]:
+    """(upper bound in ns, count) of bars from the minimum to the maximum, equal in the logarithm."""
+    lowest, highest = max(histogram.lowest, 1), max(histogram.highest, 2)
+    step = math.log(highest / lowest) / bars if highest > lowest else 1.0
+    found = [0] * bars
+    for cell, count in histogram.used():
+        middle = min(max(sum(cell_bounds(cell)) / 2, lowest), highest)
+        found[min(int(math.log(middle / lowest) / step), bars - 1)] += count
+    uppers = [int(lowest * math.exp(step * (index + 1))) for index in range(bars)]
+    return list(zip(uppers, found, strict=True))
+
+
+def _bar(share: float, *, ascii_only: bool) -> str:
+    eighths = round(share * _BAR_WIDTH * 8)
+    if ascii_only:
+        return "#" * max(eighths // 8, 1 if share > 0 else 0)
+    return "█" * (eighths // 8) + (" ▏▎▍▌▋▊▉"[eighths % 8].strip() or ("▏" if share > 0 and eighths < 8 else ""))
+
+
+def _labels(results: Results) -> Iterator[Line]:
+    yield [
+        (f"{'Slowest labels, ms':<33}", "dim"),
+        *((f"{name:>10}", "dim") for name in ("requests", "failed", "p50", "p99")),
+    ]
+    for label in results.labels[:_MOST_LABELS]:
+        figures = summarise(label.total)
+        yield [
+            (f"{label.label[:32]:<33}", ""),
+            (f"{figures.count + label.failed:>10,}{label.failed:>10,}", ""),
+            (f"{_ms(figures.percentiles['p50']):>10}{_ms(figures.percentiles['p99']):>10}", ""),
+        ]
+    if len(results.labels) > _MOST_LABELS:
+        yield [(f"and {len(results.labels) - _MOST_LABELS:,} more: --json lists them all", "dim")]

@@ -1,0 +1,284 @@
+"""What a run found: counts, latencies, and the arithmetic on them. Nothing here asks the clock or a socket."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from opskit.bench.histogram import Histogram, Summary, decode, summarise
+
+SCHEMA = "bench/1"
+
+
+class Failure(StrEnum):
+    """The one name under which a failed request is counted."""
+
+    REFUSED = "refused"
+    RESET = "reset"
+    UNREACHABLE = "unreachable"
+    RESOLVE = "resolve"
+    TLS = "tls"
+    PROXY = "proxy"
+    CONNECT_TIMEOUT = "connect_timeout"
+    WAIT_TIMEOUT = "wait_timeout"
+    READ_TIMEOUT = "read_timeout"
+    CLOSED = "closed"
+    TRUNCATED = "truncated"
+    BAD_FRAMING = "bad_framing"
+    EXTRA_BYTES = "extra_bytes"
+    STATUS = "status"
+    LENGTH = "length"
+    CUT_OFF = "cut_off"
+    LOCAL = "local"
+
+
+MEANING = {
+    Failure.REFUSED: "the server refused the connection",
+    Failure.RESET: "the connection was reset",
+    Failure.UNREACHABLE: "no way to the server",
+    Failure.RESOLVE: "the host name did not resolve",
+    Failure.TLS: "the TLS handshake or a TLS record failed",
+    Failure.PROXY: "the proxy would not open a tunnel",
+    Failure.CONNECT_TIMEOUT: "no connection within the limit",
+    Failure.WAIT_TIMEOUT: "not one byte of an answer within the limit",
+    Failure.READ_TIMEOUT: "the answer began but did not end within the limit",
+    Failure.CLOSED: "the server closed without a byte of answer",
+    Failure.TRUNCATED: "the connection ended inside the answer",
+    Failure.BAD_FRAMING: "the answer is not HTTP, or its end cannot be known",
+    Failure.EXTRA_BYTES: "bytes came after the end of the answer",
+    Failure.STATUS: "a status of 400 or more (--fail-status)",
+    Failure.LENGTH: "another length than the first answer's (--fail-length)",
+    Failure.CUT_OFF: "still in flight when the run ended",
+    Failure.LOCAL: "this machine had no ports, descriptors or memory left",
+}
+
+
+class Stop(StrEnum):
+    """Why a run ended."""
+
+    FINISHED = "finished"
+    TIME = "time"
+    INTERRUPTED = "interrupted"
+    DEAD = "dead"  # the first 10 × concurrency requests all failed
+    BAD_REQUEST = "bad_request"  # a line of the file could not be made into a request
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was asked, as far as a report or a later comparison needs it. No secrets are kept."""
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+    method: str
+    concurrency: int
+    keep_alive: bool
+    request_limit: float  # seconds
+    started_at: float  # epoch seconds
+    requests_file: str | None = None
+    proxy: str | None = None
+    body_sent: bool = False
+    variable_length: bool = False
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class FirstAnswer:
+    """What ab prints of the first answer: its Server field and its body's length in bytes."""
+
+    server: str
+    length: int
+
+
+@dataclass(frozen=True)
+class TlsFacts:
+    """The first connection's TLS: protocol, cipher, bits of the server's key and of the cipher."""
+
+    protocol: str
+    cipher: str
+    key_bits: int
+    cipher_bits: int
+    server_name: str | None
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Times in ns. `connect` and `tls` have a sample per connection opened, the others one per request.
+
+    `ready` is both together, and empty without TLS. `total` begins when the request was begun, connecting
+    included; `processing` is total less connecting; `first_byte` is the wait from when the request was sent.
+    """
+
+    connect: Histogram = field(default_factory=Histogram)
+    tls: Histogram = field(default_factory=Histogram)
+    ready: Histogram = field(default_factory=Histogram)
+    first_byte: Histogram = field(default_factory=Histogram)
+    processing: Histogram = field(default_factory=Histogram)
+    total: Histogram = field(default_factory=Histogram)
+
+    def named(self) -> dict[str, Histogram]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def summaries(self) -> dict[str, Summary]:
+        return {name: summarise(histogram) for name, histogram in self.named().items()}
+
+
+@dataclass(frozen=True)
+class LabelTimes:
+    """The requests of one label: how many, how many of them failed, and their total times."""
+
+    label: str
+    failed: int
+    total: Histogram
+
+
+@dataclass(frozen=True)
+class Results:
+    """One finished run. Every request begun is counted once: `good`, or under one name in `failures`."""
+
+    run: Run
+    stop: Stop
+    planned: int | None  # None where only the clock could end it
+    started: int
+    failures: Mapping[str, int]
+    status: Mapping[int, int]
+    seconds: float
+    received: int  # bytes, heads and framing included
+    body: int  # bytes of bodies, without chunk framing
+    sent: int  # bytes
+    opened: int
+    reused: int  # requests sent on a connection that had already answered one
+    kept: int  # answers after which the server kept the connection
+    resent: int  # requests sent again because a reused connection turned out closed
+    lower_bounds: int  # samples in `total` that ended by a limit: it took at least so long
+    latencies: Latencies
+    first: FirstAnswer | None = None
+    tls: TlsFacts | None = None
+    requests_file: Mapping[str, int] | None = None
+    labels: tuple[LabelTimes, ...] = ()
+    reason: str = ""  # the first failure in words, where there was one
+
+    @property
+    def failed(self) -> int:
+        return sum(self.failures.values())
+
+    @property
+    def good(self) -> int:
+        return self.started - self.failed
+
+    @property
+    def completed(self) -> int:
+        """Requests that ended by themselves, well or badly; not those cut off."""
+        return self.started - self.failures.get(Failure.CUT_OFF, 0)
+
+    @property
+    def answered(self) -> int:
+        """Requests with a whole answer, whatever its status."""
+        return sum(self.status.values())
+
+    @property
+    def non_2xx(self) -> int:
+        return sum(count for status, count in self.status.items() if not 200 <= status < 300)
+
+    @property
+    def rate(self) -> float:
+        """Good requests per second."""
+        return self.good / self.seconds if self.seconds else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `data` of the JSON envelope."""
+        summaries = self.latencies.summaries()
+        return {
+            "url": self.run.url,
+            "concurrency": self.run.concurrency,
+            "keep_alive": self.run.keep_alive,
+            "stop": self.stop.value,
+            "requests": {
+                "planned": self.planned,
+                "started": self.started,
+                "completed": self.completed,
+                "good": self.good,
+                "failed": self.failed,
+                "non_2xx": self.non_2xx,
+                "resent": self.resent,
+            },
+            "failures": dict(self.failures),
+            "status": {str(code): count for code, count in sorted(self.status.items())},
+            "seconds": self.seconds,
+            "rate": self.rate,
+            "bytes": {"received": self.received, "body": self.body, "sent": self.sent},
+            "connections": {"opened": self.opened, "reused": self.reused},
+            "latency_ms": {name: summaries[name].to_dict() for name in ("connect", "tls", "first_byte", "total")},
+            "latency_lower_bounds": self.lower_bounds,
+            "requests_file": dict(self.requests_file) if self.requests_file is not None else None,
+            "labels": [_label_dict(label) for label in self.labels],
+            "tls": asdict(self.tls) if self.tls else None,
+        }
+
+
+def _label_dict(label: LabelTimes) -> dict[str, Any]:
+    figures = summarise(label.total)
+    return {
+        "label": label.label,
+        "requests": figures.count,
+        "failed": label.failed,
+        "latency_ms": figures.to_dict(),
+    }
+
+
+def to_saved(results: Results) -> dict[str, Any]:
+    """The run with its histograms, for a file that `from_saved` reads back."""
+    return {
+        "run": asdict(results.run),
+        "stop": results.stop.value,
+        **{name: getattr(results, name) for name in _PLAIN_FIELDS},
+        "failures": dict(results.failures),
+        "status": {str(code): count for code, count in results.status.items()},
+        "first": asdict(results.first) if results.first else None,
+        "tls": asdict(results.tls) if results.tls else None,
+        "requests_file": dict(results.requests_file) if results.requests_file is not None else None,
+        "histograms": {name: _packed(each) for name, each in results.latencies.named().items()},
+        "labels": [
+            {"label": each.label, "failed": each.failed, "histogram": _packed(each.total)}
+            for each in results.labels
+        ],
+    }
+
+
+def from_saved(saved: Mapping[str, Any]) -> Results:
+    """The inverse of `to_saved`. Raises KeyError, TypeError or ValueError for anything else."""
+    return Results(
+        run=Run(**saved["run"]),
+        stop=Stop(saved["stop"]),
+        **{name: saved[name] for name in _PLAIN_FIELDS},
+        failures=dict(saved["failures"]),
+        status={int(code): count for code, count in saved["status"].items()},
+        first=FirstAnswer(**saved["first"]) if saved["first"] else None,
+        tls=TlsFacts(**saved["tls"]) if saved["tls"] else None,
+        requests_file=saved["requests_file"],
+        latencies=Latencies(**{name: _unpacked(each) for name, each in saved["histograms"].items()}),
+        labels=tuple(
+            LabelTimes(each["label"], each["failed"], _unpacked(each["histogram"])) for each in saved["labels"]
+        ),
+    )
+
+
+_PLAIN_FIELDS = (
+    "planned", "started", "seconds", "received", "body", "sent", "opened", "reused", "kept", "resent",
+    "lower_bounds", "reason",
+)  # fmt: skip
+
+
+def _packed(histogram: Histogram) -> dict[str, Any]:
+    return {
+        "hdr_v2": histogram.encode(),
+        "sum_ns": histogram.total,
+        "min_ns": histogram.lowest,
+        "max_ns": histogram.highest,
+    }
+
+
+def _unpacked(packed: Mapping[str, Any]) -> Histogram:
+    return decode(packed["hdr_v2"], total=packed["sum_ns"], lowest=packed["min_ns"], highest=packed["max_ns"])

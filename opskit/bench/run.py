@@ -1,0 +1,95 @@
+"""From a plan to its results: the parts of a run put together."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+from opskit import __version__, redact
+from opskit.bench.engine import Engine, Observer, Trace
+from opskit.bench.plan import Plan, Url, refuse_contradictions
+from opskit.bench.recorder import Recorder, Row
+from opskit.bench.requests import Tally, request_stream
+from opskit.bench.results import Results, Run, Stop
+from opskit.bench.transport import SPARE_DESCRIPTORS, Dialer, raise_descriptor_limit
+from opskit.errors import OpskitError
+
+Interrupts = Callable[[Callable[[], None]], AbstractContextManager[None]]
+
+
+def carry_out(
+    plan: Plan,
+    *,
+    observer: Observer | None = None,
+    trace: Trace | None = None,
+    on_row: Callable[[Row], None] | None = None,
+    interrupts: Interrupts = lambda stop: nullcontext(),
+) -> tuple[Results, OpskitError | None]:
+    """Run a plan; the error is the line of the file that ended the run early, if one did.
+
+    What can be known to be wrong is refused before the first request: raises Misuse or Unable.
+    """
+    refuse_contradictions(plan)
+    raise_descriptor_limit(plan.concurrency + SPARE_DESCRIPTORS)
+    tally = Tally()
+    dialer = Dialer(plan)
+    requests = request_stream(plan, tally)
+    if plan.url is not None:
+        dialer.prepare(plan.url.origin)
+    recorder = Recorder(on_row)
+    engine = Engine(plan, requests, dialer, recorder, observer=observer, trace=trace)
+    started_at = time.time()
+    with interrupts(engine.interrupt):
+        engine.run()
+    return _results(plan, engine, recorder, tally, started_at), engine.error
+
+
+def _results(plan: Plan, engine: Engine, recorder: Recorder, tally: Tally, started_at: float) -> Results:
+    once = plan.number is None and plan.seconds is None
+    return Results(
+        run=_run_facts(plan, started_at),
+        stop=engine.stop or Stop.FINISHED,
+        planned=engine.started if once else plan.number,
+        started=engine.started,
+        failures={failure.value: count for failure, count in engine.failures.most_common()},
+        status={status: count for status, count in enumerate(engine.statuses) if count},
+        seconds=engine.seconds,
+        received=engine.received,
+        body=engine.body,
+        sent=engine.sent,
+        opened=engine.opened,
+        reused=engine.reused,
+        kept=engine.kept,
+        resent=engine.resent,
+        lower_bounds=engine.lower_bounds,
+        latencies=recorder.latencies(),
+        first=engine.first,
+        tls=engine.tls,
+        requests_file=tally.to_dict() if plan.requests else None,
+        labels=recorder.labels(),
+        reason=engine.reason,
+    )
+
+
+def _run_facts(plan: Plan, started_at: float) -> Run:
+    url = plan.url
+    return Run(
+        url=redact.url(str(url)) if url else "",
+        scheme=url.origin.scheme if url else "",
+        host=url.origin.host if url else "",
+        port=url.origin.port if url else 0,
+        path=_path(url) if url else "",
+        method=plan.shape.method,
+        concurrency=plan.concurrency,
+        keep_alive=plan.shape.keep_alive,
+        request_limit=plan.request_limit,
+        started_at=started_at,
+        requests_file=plan.requests.path if plan.requests else None,
+        proxy=":".join(map(str, plan.route.proxy)) if plan.route.proxy else None,
+        body_sent=plan.shape.body is not None,
+        variable_length=plan.variable_length,
+        version=__version__,
+    )
+
+
+def _path(url: Url) -> str:
+    return redact.url(url.target.decode("ascii"))

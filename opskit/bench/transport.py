@@ -1,0 +1,224 @@
+"""The way to a server: names resolved, sockets opened without waiting, TLS around them."""
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from opskit.bench.plan import Origin, Plan, Tls
+from opskit.errors import Misuse, Unable, os_reason
+
+if TYPE_CHECKING:
+    import ssl
+
+_ONE_SEGMENT = 1400  # bytes; what is larger is sent as several segments, which Nagle would hold back
+
+# What is tried again on its own: the call would have had to wait.
+_WOULD_WAIT: tuple[type[OSError], ...] = (BlockingIOError,)
+
+
+@dataclass(frozen=True)
+class Address:
+    """One resolved address: the family, and what `connect` takes."""
+
+    family: int
+    at: Any
+
+
+class Dialer:
+    """Opens the sockets of one run. Names are resolved once; the first address that answers is kept."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._addresses: dict[Origin, list[Address]] = {}
+        # Plain ints: the socket module's enums cost more than the system calls they name.
+        self._kind = int(socket.SOCK_STREAM) | int(getattr(socket, "SOCK_NONBLOCK", 0))
+        self._buffer = plan.route.socket_buffer
+        self._own_segment = 0 if plan.shape.keep_alive else _ONE_SEGMENT
+        self._local: Address | None = None
+        self._context: ssl.SSLContext | None = None
+        self.would_wait = _WOULD_WAIT
+        self.tls_errors: tuple[type[OSError], ...] = ()
+
+    def prepare(self, origin: Origin) -> None:
+        """Resolve and load what the first connection needs, so that a mistake is said before the run.
+
+        Raises Misuse for files and options, Unable for a name that does not resolve.
+        """
+        if self._plan.route.local_address:
+            self._local = _local_address(self._plan.route.local_address)
+        if origin.scheme == "https":
+            self._load_tls()
+        try:
+            self.addresses(origin)
+        except socket.gaierror as error:
+            name = self._dialled(origin)[0]
+            raise Unable(
+                f"{name} does not resolve: {os_reason(error)}",
+                hint="check the spelling, or give the address with --connect-to HOST:PORT",
+                code="resolve",
+            ) from error
+
+    def addresses(self, origin: Origin) -> list[Address]:
+        """Where to connect for an origin, best first. Raises socket.gaierror."""
+        known = self._addresses.get(origin)
+        if known is None:
+            known = self._addresses[origin] = self._resolve(origin)
+        return known
+
+    def _resolve(self, origin: Origin) -> list[Address]:
+        if self._plan.route.unix_socket is not None:
+            self._own_segment = sys.maxsize  # a unix socket has no Nagle
+            return [Address(int(socket.AF_UNIX), self._plan.route.unix_socket)]
+        host, port = self._dialled(origin)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [Address(int(family), at) for family, _, _, _, at in found]
+        if self._local is not None:
+            family = self._local.family
+            addresses = [address for address in addresses if address.family == family] or addresses
+        return list(dict.fromkeys(addresses))
+
+    def _dialled(self, origin: Origin) -> tuple[str, int]:
+        route = self._plan.route
+        return route.proxy or route.connect_to or (origin.host, origin.port)
+
+    def give_up_on(self, origin: Origin, address: Address) -> bool:
+        """An address refused: use the next one from now on. False when there is no other."""
+        known = self._addresses[origin]
+        if known[0] != address:
+            return True  # another connection has moved on already
+        if len(known) == 1:
+            return False
+        known.pop(0)
+        return True
+
+    def tunnels(self, origin: Origin) -> bool:
+        return self._plan.route.proxy is not None and origin.scheme == "https"
+
+    def dial(self, address: Address, request_size: int) -> tuple[Any, int]:
+        """A non-blocking socket on its way to `address`, and what connect said (0 or an errno).
+
+        It is the C-level socket type: a connection per request opens thousands of them a second.
+        Raises OSError.
+        """
+        sock = socket.SocketType(address.family, self._kind)
+        try:
+            sock.setblocking(False)  # no system call where SOCK_NONBLOCK has done it
+            if request_size > self._own_segment:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._buffer:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
+            if self._local is not None:
+                _bind(sock, self._local)
+            return sock, sock.connect_ex(address.at)
+        except BaseException:
+            sock.close()
+            raise
+
+    def wrap(self, sock: Any, origin: Origin) -> "ssl.SSLSocket":
+        """TLS around a connected socket; its handshake is still to be driven."""
+        if self._context is None:
+            self._load_tls()
+        assert self._context is not None
+        name = origin.host if self._plan.tls.server_name else None
+        return self._context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+
+    def _load_tls(self) -> None:
+        import ssl
+
+        self._context = tls_context(self._plan.tls)
+        self.would_wait = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+        self.tls_errors = (ssl.SSLError,)
+
+
+def _bind(sock: Any, local: Address) -> None:
+    # The port is chosen at connect, so that one address serves more connections: ip(7).
+    without_port = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24 if os.uname().sysname == "Linux" else None)
+    if without_port is not None:
+        sock.setsockopt(socket.IPPROTO_IP, without_port, 1)
+    sock.bind(local.at)
+
+
+def _local_address(text: str) -> Address:
+    try:
+        family, _, _, _, at = socket.getaddrinfo(text, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family) as probe:
+            probe.bind(at)
+    except OSError as error:
+        raise Misuse(
+            f"-B {text}: not an address of this machine: {os_reason(error)}", hint="`ip addr` lists them"
+        ) from error
+    return Address(family, at)
+
+
+def tls_context(tls: Tls) -> "ssl.SSLContext":
+    """The TLS settings of a run. Raises Misuse for a file or a word that OpenSSL refuses."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = tls.verify and tls.server_name
+    context.verify_mode = ssl.CERT_REQUIRED if tls.verify else ssl.CERT_NONE
+    if tls.verify:
+        _or_misuse(
+            lambda: context.load_verify_locations(tls.ca_file) if tls.ca_file else context.load_default_certs(),
+            f"--cacert {tls.ca_file}",
+            "give a PEM file with the certificates to trust",
+        )
+    if tls.certificate is not None:
+        certificate = tls.certificate
+        _or_misuse(
+            lambda: context.load_cert_chain(certificate),
+            f"-E {tls.certificate}",
+            "give one PEM file with the certificate chain and its unencrypted key",
+        )
+    if tls.ciphers is not None:
+        ciphers = tls.ciphers
+        _or_misuse(lambda: context.set_ciphers(ciphers), f"-Z {ciphers}", "`openssl ciphers` lists the names")
+    if tls.version is not None:
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[tls.version]
+    return context
+
+
+def _or_misuse(load: Callable[[], None], option: str, hint: str) -> None:
+    import ssl
+
+    try:
+        load()
+    except ssl.SSLError as error:
+        raise Misuse(f"{option}: {error.reason or error}", hint=hint) from error
+    except OSError as error:
+        raise Misuse(f"{option}: {os_reason(error)}", hint=hint) from error
+
+
+def tls_reason(error: OSError) -> str:
+    """OpenSSL's words for a failed handshake, without its file names and line numbers."""
+    message = getattr(error, "verify_message", "") or getattr(error, "reason", "") or os_reason(error)
+    return str(message).replace("_", " ").lower()
+
+
+def is_local_shortage(error_number: int) -> bool:
+    """Errors of this machine, not of the server: no ports, descriptors or memory left."""
+    return error_number in (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def raise_descriptor_limit(needed: int) -> None:
+    """Make room for `needed` descriptors by raising the soft limit. Raises Unable when the hard one is lower."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or needed <= soft:
+        return
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise Unable(
+            f"{needed} descriptors are needed, but this process may open {hard}",
+            hint=f"use -c {max(1, hard - SPARE_DESCRIPTORS)} or less, or raise the limit: ulimit -Hn {needed}",
+            code="descriptor_limit",
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+SPARE_DESCRIPTORS = 64  # stdio, the request file, output files, the poller, and connections being closed
