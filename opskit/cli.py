@@ -27,7 +27,9 @@ class Tool:
 
 
 # Only what works is listed; a contract test compares each `help` with the tool's own first line.
-TOOLS: dict[str, Tool] = {}
+TOOLS: dict[str, Tool] = {
+    "target": Tool("opskit.target.cli", "app", "A real server to try the other tools on."),
+}
 
 
 class LazyTools(TyperGroup):
