@@ -56,6 +56,12 @@ def tolerate_narrow_encodings() -> None:
             stream.reconfigure(errors="replace")
 
 
+def say(text: str) -> None:
+    """A line of data that someone may be waiting for, such as the URL of a server; on stdout, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def talk(text: str) -> None:
     """A line for the person, on stderr."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201 — the one place that prints

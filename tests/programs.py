@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-DEBIAN_PACKAGE = {"nginx": "nginx-light", "ab": "apache2-utils", "wrk": "wrk"}
+DEBIAN_PACKAGE = {"nginx": "nginx-light", "ab": "apache2-utils", "wrk": "wrk", "curl": "curl"}
 
 
 def need(program: str) -> str:
