@@ -135,6 +135,13 @@ class Plan:
     fail_length: bool = False
     variable_length: bool = False  # ab's -l: no length is expected
 
+    @property
+    def once(self) -> bool:
+        """Whether the run ends with the file: it was asked to, or nothing else would end it."""
+        return self.requests is not None and (
+            self.requests.order == "once" or (self.number is None and self.seconds is None)
+        )
+
 
 def sendable(text: bytes) -> bytes:
     """Bytes fit for a request line: what may not stand there is percent-encoded, all else left alone."""

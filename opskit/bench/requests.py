@@ -4,21 +4,17 @@ The i-th request of a run is the i-th line of the file, from the top again when 
 """
 
 import json
-import random
 import re
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from opskit.bench.lines import PLAIN, Line, Source
 from opskit.bench.plan import (
     Origin,
     Plan,
     Prepared,
-    RequestsFile,
     Shape,
     Url,
     fixed_request,
@@ -27,14 +23,9 @@ from opskit.bench.plan import (
     request_head,
     sendable,
 )
-from opskit.errors import Misuse, OpskitError, Unable, os_reason
+from opskit.errors import Misuse, OpskitError
 
-CHUNK = 1 << 20  # bytes read at once, and the longest line
-_BLOCK = 1 << 16  # bytes whose lines stay together when a file is shuffled
-_BLOCKS_MIXED = 16
 _CHECKED_AHEAD = 50_000  # lines that are judged before anything is sent
-_BOM = b"\xef\xbb\xbf"
-_PLAIN = bytes(range(0x21, 0x7F)) + b"\n"  # what needs no second look
 
 
 @dataclass
@@ -55,9 +46,6 @@ class Tally:
         }
 
 
-Line = tuple[int, bytes]  # its number from 1 (0 where that is not known), its bytes without the line end
-
-
 def request_stream(plan: Plan, tally: Tally) -> Iterator[Prepared]:
     """The requests of a run, in order; endless but for `once`. Refuses a bad file before the first one.
 
@@ -66,7 +54,7 @@ def request_stream(plan: Plan, tally: Tally) -> Iterator[Prepared]:
     if plan.requests is None:
         assert plan.url is not None
         return _repeat(fixed_request(plan.shape, plan.route, plan.url))
-    source = _Source(plan.requests)
+    source = Source(plan.requests)
     if source.can_be_read_twice:
         _judge_first_lines(plan, source)
     stream = _passes(plan, source, tally)
@@ -85,18 +73,18 @@ def _repeat(request: Prepared) -> Iterator[Prepared]:
         yield request
 
 
-def _judge_first_lines(plan: Plan, source: "_Source") -> None:
+def _judge_first_lines(plan: Plan, source: Source) -> None:
     for _ in islice(_one_pass(plan, source.lines(shuffled=False), source.name, Tally()), _CHECKED_AHEAD):
         pass
 
 
-def _passes(plan: Plan, source: "_Source", tally: Tally) -> Iterator[Prepared]:
+def _passes(plan: Plan, source: Source, tally: Tally) -> Iterator[Prepared]:
     assert plan.requests is not None
     shuffled = plan.requests.order == "random"
     for request in _one_pass(plan, source.lines(shuffled=shuffled), source.name, tally):
         tally.lines += 1
         yield request
-    if plan.requests.order == "once" or tally.lines == 0:
+    if plan.once or tally.lines == 0:
         return
     while True:
         tally.wrapped += 1
@@ -106,135 +94,6 @@ def _passes(plan: Plan, source: "_Source", tally: Tally) -> Iterator[Prepared]:
 def _one_pass(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
     assert plan.requests is not None
     return _FORMATS[plan.requests.format](plan, lines, name, tally)
-
-
-class _Source:
-    """The file itself: opened once, read as often as needed."""
-
-    def __init__(self, file: RequestsFile) -> None:
-        self.name = "standard input" if file.path == "-" else file.path
-        self._random = random.Random(file.seed)
-        self._file = _open(file.path)
-        self.can_be_read_twice = self._file.seekable()
-        if file.order == "random" and not self.can_be_read_twice:
-            self._file, self.can_be_read_twice = _spooled(self._file), True
-        self._copy = None if self.can_be_read_twice else tempfile.TemporaryFile()  # noqa: SIM115
-
-    def lines(self, *, shuffled: bool) -> Iterator[Line]:
-        """One pass over the usable lines: not blank, no comment, no line end."""
-        if shuffled:
-            return self._shuffled()
-        if self._copy is not None and self._copy.tell():
-            self._file, self._copy, self.can_be_read_twice = self._copy, None, True
-        if self.can_be_read_twice:
-            self._file.seek(0)
-        return _in_order(self._chunks())
-
-    def _chunks(self) -> Iterator[bytes]:
-        """Pieces of whole lines. A pipe is kept in a temporary file as it is read, for the next pass."""
-        rest = b""
-        while data := self._read(CHUNK):
-            if not rest and b"\0" in data[:8192]:
-                raise Misuse(
-                    f"{self.name} looks binary: it holds a NUL byte",
-                    hint="-R takes a text file in UTF-8 with one request per line",
-                )
-            if self._copy is not None:
-                self._copy.write(data)
-            end = data.rfind(b"\n") + 1
-            if end:
-                yield rest + data[:end]
-                rest = data[end:]
-            else:
-                rest += data
-            if len(rest) > CHUNK:
-                raise Misuse(
-                    f"{self.name}: a line is longer than 1 MiB",
-                    hint="is it a text file, one request per line?",
-                )
-        if rest:
-            yield rest
-
-    def _read(self, size: int) -> bytes:
-        try:
-            # read1 gives what a pipe has now; read would wait until a whole chunk is there.
-            return self._file.read1(size) if hasattr(self._file, "read1") else self._file.read(size)
-        except OSError as error:
-            raise Unable(f"cannot read {self.name}: {os_reason(error)}") from error
-
-    def _shuffled(self) -> Iterator[Line]:
-        """Every line once, in an order that mixes blocks from all over the file, then their lines."""
-        size = self._file.seek(0, 2)
-        starts = list(range(0, size, _BLOCK))
-        self._random.shuffle(starts)
-        for first in range(0, len(starts), _BLOCKS_MIXED):
-            lines = [line for start in starts[first : first + _BLOCKS_MIXED] for line in self._lines_from(start)]
-            self._random.shuffle(lines)
-            yield from lines
-
-    def _lines_from(self, start: int) -> Iterator[Line]:
-        """The usable lines that begin in one block."""
-        position = self._file.seek(max(0, start - 1))
-        if start:
-            position += len(self._file.readline(CHUNK))
-        while position < start + _BLOCK and (raw := self._file.readline(CHUNK)):
-            line = _usable(raw.removeprefix(_BOM) if position == 0 else raw)
-            position += len(raw)
-            if line:
-                yield 0, line
-
-
-def _open(path: str) -> BinaryIO:
-    if path == "-":
-        return sys.stdin.buffer
-    try:
-        return Path(path).open("rb")
-    except IsADirectoryError as error:
-        raise Misuse(f"-R {path} is a directory", hint="name a file with one request per line") from error
-    except FileNotFoundError as error:
-        hint = "name a file with one request per line"
-        if path.isdigit():
-            hint = (
-                f"-R takes a file; for ab's ramp delay (-R {path} in its trunk) there is no equal: see -c and -t"
-            )
-        raise Misuse(f"-R {path}: there is no such file", hint=hint) from error
-    except OSError as error:
-        raise Misuse(f"-R {path}: {os_reason(error)}", hint="name a file that can be read") from error
-
-
-def _spooled(pipe: BinaryIO) -> BinaryIO:
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 — lives as long as the run
-    while data := pipe.read(CHUNK):
-        copy.write(data)
-    return copy
-
-
-def _usable(raw: bytes) -> bytes:
-    """A line without its end, or nothing for a blank line or a comment."""
-    line = raw.rstrip(b"\r\n")
-    return b"" if line.startswith(b"#") or not line.strip() else line
-
-
-def _in_order(chunks: Iterator[bytes]) -> Iterator[Line]:
-    """Usable lines with their numbers. A chunk with nothing but plain lines costs a few scans in C."""
-    number = 0
-    for chunk in chunks:
-        if number == 0:
-            chunk = chunk.removeprefix(_BOM)
-        lines = chunk.split(b"\n")
-        if lines[-1] == b"":
-            lines.pop()
-        if _all_plain(chunk):
-            yield from enumerate(lines, number + 1)
-        else:
-            yield from ((at, line) for at, raw in enumerate(lines, number + 1) if (line := _usable(raw)))
-        number += len(lines)
-
-
-def _all_plain(chunk: bytes) -> bool:
-    return not (
-        chunk.translate(None, _PLAIN) or b"\n\n" in chunk or b"\n#" in chunk or chunk.startswith((b"\n", b"#"))
-    )
 
 
 def _from_lines(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
@@ -250,7 +109,7 @@ def _appended(plan: Plan, base: Url, lines: Iterator[Line], tally: Tally) -> Ite
     origin, head_request = base.origin, plan.shape.method == "HEAD"
     for _, line in lines:
         # isalnum is the cheapest test that a line needs no cleaning; most others pass the second.
-        if not line.isalnum() and line.translate(None, _PLAIN):
+        if not line.isalnum() and line.translate(None, PLAIN):
             line = sendable(line)
             tally.encoded += 1
         # What Prepared(…) does, without the Python-level constructor of a named tuple.
@@ -261,7 +120,7 @@ def _from_urls(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> It
     make = _Maker(plan)
     for number, line in lines:
         url = _parsed(line.decode("utf-8", "surrogateescape"), name, number, line)
-        if line.translate(None, _PLAIN):
+        if line.translate(None, PLAIN):
             tally.encoded += 1
         yield make.request(url)
 
@@ -300,7 +159,7 @@ class _Maker:
         key = (url.origin, url.credentials)
         known = self._heads.get(key)
         if known is None:
-            mine = _with(shape, credentials=url.credentials) if url.credentials else shape
+            mine = replace(shape, credentials=url.credentials) if url.credentials else shape
             known = (url.origin, *request_head(mine, self._plan.route, url.origin, shape.method, shape.body))
             self._heads[key] = known
         origin, before, after = known  # the first Origin object of its kind: the engine compares by identity
@@ -312,12 +171,6 @@ class _Maker:
         origin = self._heads.setdefault(key, (url.origin, b"", b""))[0]
         before, after = request_head(shape, self._plan.route, origin, method, shape.body)
         return Prepared(before + url.target + after, origin, method == "HEAD", label)
-
-
-def _with(shape: Shape, **changes: Any) -> Shape:
-    from dataclasses import replace
-
-    return replace(shape, **changes)
 
 
 _JSON_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
@@ -335,7 +188,7 @@ def _from_jsonl(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> I
     for number, line in lines:
         entry = _JsonLine(name, number, line.decode("utf-8", "replace"))
         url = entry.url(plan.url)
-        if entry.get("url", "").encode().translate(None, _PLAIN):
+        if entry.get("url", "").encode().translate(None, PLAIN):
             tally.encoded += 1
         shape = entry.shape(plan.shape)
         yield make.special(url, entry.get("method", shape.method).upper(), shape, entry.get("label", None))
@@ -400,10 +253,10 @@ class _JsonLine:
         headers = tuple(pair for pair in shape.headers if pair[0].lower() not in names) + own
         body = self.get("body", None)
         if body is None:
-            return _with(shape, headers=headers)
+            return replace(shape, headers=headers)
         if isinstance(body, str):
-            return _with(shape, headers=headers, body=body.encode("utf-8", "surrogatepass"))
-        return _with(shape, headers=headers, body=json.dumps(body).encode(), content_type="application/json")
+            return replace(shape, headers=headers, body=body.encode("utf-8", "surrogatepass"))
+        return replace(shape, headers=headers, body=json.dumps(body).encode(), content_type="application/json")
 
 
 # Common and combined log format: the request line is the first quoted field after the time.
@@ -424,7 +277,7 @@ def _from_access_log(plan: Plan, lines: Iterator[Line], name: str, tally: Tally)
             tally.skipped += 1
             continue
         target = b" ".join(words[1:-1]) if len(words) > 2 else words[1]
-        if target.translate(None, _PLAIN):
+        if target.translate(None, PLAIN):
             tally.encoded += 1
         url = Url(base.origin, prefix + sendable(target))
         if words[0].decode() == plan.shape.method:

@@ -44,11 +44,10 @@ def carry_out(
 
 
 def _results(plan: Plan, engine: Engine, recorder: Recorder, tally: Tally, started_at: float) -> Results:
-    once = plan.number is None and plan.seconds is None
     return Results(
         run=_run_facts(plan, started_at),
         stop=engine.stop or Stop.FINISHED,
-        planned=engine.started if once else plan.number,
+        planned=engine.started if plan.number is None and plan.once else plan.number,
         started=engine.started,
         failures={failure.value: count for failure, count in engine.failures.most_common()},
         status={status: count for status, count in enumerate(engine.statuses) if count},

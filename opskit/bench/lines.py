@@ -1,0 +1,149 @@
+"""The -R file as lines: in order or shuffled, from a file or a pipe, in constant memory."""
+
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from opskit.bench.plan import RequestsFile
+from opskit.errors import Misuse, Unable, os_reason
+
+CHUNK = 1 << 20  # bytes read at once, and the longest line
+PLAIN = bytes(range(0x21, 0x7F)) + b"\n"  # what needs no second look
+
+_BLOCK = 1 << 16  # bytes whose lines stay together when a file is shuffled
+_BLOCKS_MIXED = 16
+_BOM = b"\xef\xbb\xbf"
+
+Line = tuple[int, bytes]  # its number from 1 (0 where that is not known), its bytes without the line end
+
+
+class Source:
+    """The file itself: opened once, read as often as needed."""
+
+    def __init__(self, file: RequestsFile) -> None:
+        self.name = "standard input" if file.path == "-" else file.path
+        self._random = random.Random(file.seed)
+        self._file = _open(file.path)
+        self.can_be_read_twice = self._file.seekable()
+        if file.order == "random" and not self.can_be_read_twice:
+            self._file, self.can_be_read_twice = _spooled(self._file), True
+        self._copy = None if self.can_be_read_twice else tempfile.TemporaryFile()  # noqa: SIM115
+
+    def lines(self, *, shuffled: bool) -> Iterator[Line]:
+        """One pass over the usable lines: not blank, no comment, no line end."""
+        if shuffled:
+            return self._shuffled()
+        if self._copy is not None and self._copy.tell():
+            self._file, self._copy, self.can_be_read_twice = self._copy, None, True
+        if self.can_be_read_twice:
+            self._file.seek(0)
+        return _in_order(self._chunks())
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Pieces of whole lines. A pipe is kept in a temporary file as it is read, for the next pass."""
+        rest = b""
+        while data := self._read(CHUNK):
+            if not rest and b"\0" in data[:8192]:
+                raise Misuse(
+                    f"{self.name} looks binary: it holds a NUL byte",
+                    hint="-R takes a text file in UTF-8 with one request per line",
+                )
+            if self._copy is not None:
+                self._copy.write(data)
+            end = data.rfind(b"\n") + 1
+            if end:
+                yield rest + data[:end]
+                rest = data[end:]
+            else:
+                rest += data
+            if len(rest) > CHUNK:
+                raise Misuse(
+                    f"{self.name}: a line is longer than 1 MiB",
+                    hint="is it a text file, one request per line?",
+                )
+        if rest:
+            yield rest
+
+    def _read(self, size: int) -> bytes:
+        try:
+            # read1 gives what a pipe has now; read would wait until a whole chunk is there.
+            return self._file.read1(size) if hasattr(self._file, "read1") else self._file.read(size)
+        except OSError as error:
+            raise Unable(f"cannot read {self.name}: {os_reason(error)}") from error
+
+    def _shuffled(self) -> Iterator[Line]:
+        """Every line once, in an order that mixes blocks from all over the file, then their lines."""
+        size = self._file.seek(0, 2)
+        starts = list(range(0, size, _BLOCK))
+        self._random.shuffle(starts)
+        for first in range(0, len(starts), _BLOCKS_MIXED):
+            lines = [line for start in starts[first : first + _BLOCKS_MIXED] for line in self._lines_from(start)]
+            self._random.shuffle(lines)
+            yield from lines
+
+    def _lines_from(self, start: int) -> Iterator[Line]:
+        """The usable lines that begin in one block."""
+        position = self._file.seek(max(0, start - 1))
+        if start:
+            position += len(self._file.readline(CHUNK))
+        while position < start + _BLOCK and (raw := self._file.readline(CHUNK)):
+            line = _usable(raw.removeprefix(_BOM) if position == 0 else raw)
+            position += len(raw)
+            if line:
+                yield 0, line
+
+
+def _open(path: str) -> BinaryIO:
+    if path == "-":
+        return sys.stdin.buffer
+    try:
+        return Path(path).open("rb")
+    except IsADirectoryError as error:
+        raise Misuse(f"-R {path} is a directory", hint="name a file with one request per line") from error
+    except FileNotFoundError as error:
+        hint = "name a file with one request per line"
+        if path.isdigit():
+            hint = (
+                f"-R takes a file; for ab's ramp delay (-R {path} in its trunk) there is no equal: see -c and -t"
+            )
+        raise Misuse(f"-R {path}: there is no such file", hint=hint) from error
+    except OSError as error:
+        raise Misuse(f"-R {path}: {os_reason(error)}", hint="name a file that can be read") from error
+
+
+def _spooled(pipe: BinaryIO) -> BinaryIO:
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 — lives as long as the run
+    while data := pipe.read(CHUNK):
+        copy.write(data)
+    return copy
+
+
+def _usable(raw: bytes) -> bytes:
+    """A line without its end, or nothing for a blank line or a comment."""
+    line = raw.rstrip(b"\r\n")
+    return b"" if line.startswith(b"#") or not line.strip() else line
+
+
+def _in_order(chunks: Iterator[bytes]) -> Iterator[Line]:
+    """Usable lines with their numbers. A chunk with nothing but plain lines costs a few scans in C."""
+    number = 0
+    for chunk in chunks:
+        if number == 0:
+            chunk = chunk.removeprefix(_BOM)
+        lines = chunk.split(b"\n")
+        if lines[-1] == b"":
+            lines.pop()
+        if _all_plain(chunk):
+            yield from enumerate(lines, number + 1)
+        else:
+            yield from ((at, line) for at, raw in enumerate(lines, number + 1) if (line := _usable(raw)))
+        number += len(lines)
+
+
+def _all_plain(chunk: bytes) -> bool:
+    return not (
+        chunk.translate(None, PLAIN) or b"\n\n" in chunk or b"\n#" in chunk or chunk.startswith((b"\n", b"#"))
+    )
