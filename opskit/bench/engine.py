@@ -12,6 +12,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Any, Protocol
 
@@ -46,6 +47,23 @@ class Trace(Protocol):
 
     def sent(self, request: Prepared) -> None: ...
     def answered(self, head: Head, length: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened so far. Bytes are those of the sockets, under TLS before encryption."""
+
+    started: int = 0
+    answered: list[int] = field(default_factory=lambda: [0] * 1000)  # by status
+    failures: Counter[Failure] = field(default_factory=Counter)
+    received: int = 0
+    body: int = 0
+    sent: int = 0
+    opened: int = 0
+    reused: int = 0
+    kept: int = 0
+    resent: int = 0
+    lower_bounds: int = 0
 
 
 class Connection:
@@ -122,11 +140,7 @@ class Engine:
 
         self.stop: Stop | None = None
         self.error: OpskitError | None = None
-        self.started = 0
-        self.statuses = [0] * 1000
-        self.failures: Counter[Failure] = Counter()
-        self.received = self.body = self.sent = 0
-        self.opened = self.reused = self.kept = self.resent = self.lower_bounds = 0
+        self.counts = Counts()
         self.first: FirstAnswer | None = None
         self.tls: TlsFacts | None = None
         self.reason = ""
@@ -193,11 +207,12 @@ class Engine:
             if now - since > LINGER:
                 self._close(self._connections[descriptor])
         if self._observer is not None:
-            failed = self.failures.total()
+            failed = self.counts.failures.total()
             self._observer.tick(self.answered() + failed, failed, (now - begun) / 1e9)
 
     def answered(self) -> int:
-        return sum(self.statuses)
+        """Requests with a whole answer."""
+        return sum(self.counts.answered)
 
     def _close_all(self) -> None:
         for connection in list(self._connections.values()):
@@ -216,7 +231,7 @@ class Engine:
             self.stop, self.error = Stop.BAD_REQUEST, error
             return None
         if request is not None:
-            self.started += 1
+            self.counts.started += 1
             if self._trace is not None:
                 self._trace.sent(request)
         return request
@@ -233,7 +248,7 @@ class Engine:
         """Send on an idle connection to the origin, or open one."""
         idle = self._idle.get(request.origin)
         if idle:
-            self._send(idle.pop(), request, begun)
+            self._reuse(idle.pop(), request, begun)
         else:
             self._open(request, begun)
 
@@ -276,9 +291,9 @@ class Engine:
             sock.close()
             self._hold(FIRST_BACKOFF, request, begun)
         elif code in _UNDER_WAY:
-            self.opened += 1
+            self.counts.opened += 1
             self._connections[sock.fileno()] = connection
-            self._greet(connection)
+            self._greet(connection, request)
         else:
             sock.close()
             self._try_elsewhere(connection, OSError(code, os.strerror(code)))
@@ -292,13 +307,11 @@ class Engine:
                 self._close(idle.pop(0))
                 return
 
-    def _greet(self, connection: Connection) -> None:
+    def _greet(self, connection: Connection, request: Prepared) -> None:
         """Watch a new connection. On loopback it is often up already, and takes its request at once."""
         descriptor = connection.sock.fileno()
-        request = connection.request
-        assert request is not None
         if connection.origin.scheme == "http":
-            connection.connected_at = self._clock()
+            connected_at = self._clock()
             connection.reader.start(head_request=request.head_request)
             try:
                 sent = connection.send(request.wire)
@@ -310,8 +323,11 @@ class Engine:
                 return
             else:
                 self._poller.watch(descriptor, READ | HANGUP)
-                self._ready(connection, connection.connected_at)
-                self._sent(connection, request.wire, sent)
+                connection.connected_at = connected_at
+                self._ready(connection, connected_at)
+                self.counts.sent += sent
+                if sent < len(request.wire):
+                    self._send_rest(connection, memoryview(request.wire)[sent:])
                 return
         connection.handler = self._on_connected
         self._poller.watch(descriptor, WRITE)
@@ -329,7 +345,7 @@ class Engine:
         else:
             self._poller.change(connection.sock.fileno(), READ | HANGUP)
             self._ready(connection, connection.connected_at)
-            self._write(connection)
+            self._send_first(connection)
 
     def _open_tunnel(self, connection: Connection) -> None:
         wire = connect_request(connection.origin, self.plan.route)
@@ -338,7 +354,7 @@ class Engine:
         except OSError as error:
             self._fail(connection, Failure.PROXY, os_reason(error))
             return
-        self.sent += sent
+        self.counts.sent += sent
         connection.handler = self._on_tunnel
         connection.reader.start(head_request=True)  # a 2xx to CONNECT has no body: RFC 9110 section 9.3.6
         self._poller.change(connection.sock.fileno(), READ | HANGUP)
@@ -346,7 +362,7 @@ class Engine:
     def _on_tunnel(self, connection: Connection, mask: int) -> None:
         try:
             data = connection.recv(READ_SIZE)
-            self.received += len(data)
+            self.counts.received += len(data)
             done = connection.reader.feed(data) if data else False
         except self._dialer.would_wait:
             return
@@ -386,7 +402,11 @@ class Engine:
             self.tls = tls_facts(connection.sock)
         self._poller.change(descriptor, READ | HANGUP)
         self._ready(connection, self._clock())
-        self._write(connection)
+        self._send_first(connection)
+
+    def _send_first(self, connection: Connection) -> None:
+        assert connection.request is not None
+        self._send(connection, connection.request)
 
     def _ready(self, connection: Connection, now: int) -> None:
         """The connection can take a request."""
@@ -400,33 +420,32 @@ class Engine:
 
     # Requests go out
 
-    def _send(self, connection: Connection, request: Prepared, begun: int) -> None:
+    def _reuse(self, connection: Connection, request: Prepared, begun: int) -> None:
         """Another request on a connection that has answered before."""
         connection.request = request
         connection.begun = begun
         connection.first_at = 0
-        self.reused += 1
-        self._write(connection)
+        self.counts.reused += 1
+        self._send(connection, request)
 
-    def _write(self, connection: Connection) -> None:
-        request = connection.request
-        assert request is not None
-        connection.reader.start(head_request=request.head_request)
+    def _send(self, connection: Connection, request: Prepared) -> None:
+        wire, _, head_request, _ = request  # cheaper than by name
+        connection.reader.start(head_request=head_request)
         try:
-            sent = connection.send(request.wire)
+            sent = connection.send(wire)
         except self._dialer.would_wait:
             sent = 0
         except OSError as error:
             self._broken(connection, error)
             return
-        self._sent(connection, request.wire, sent)
-
-    def _sent(self, connection: Connection, wire: bytes, sent: int) -> None:
-        self.sent += sent
+        self.counts.sent += sent
         if sent < len(wire):
-            connection.rest = memoryview(wire)[sent:]
-            connection.handler = self._on_writable
-            self._poller.change(connection.sock.fileno(), READ | WRITE | HANGUP)
+            self._send_rest(connection, memoryview(wire)[sent:])
+
+    def _send_rest(self, connection: Connection, rest: memoryview) -> None:
+        connection.rest = rest
+        connection.handler = self._on_writable
+        self._poller.change(connection.sock.fileno(), READ | WRITE | HANGUP)
 
     def _on_writable(self, connection: Connection, mask: int) -> None:
         assert connection.rest is not None
@@ -443,7 +462,7 @@ class Engine:
         except OSError as error:
             self._broken(connection, error)
             return
-        self.sent += sent
+        self.counts.sent += sent
         connection.rest = connection.rest[sent:]
         if not connection.rest:
             connection.rest = None
@@ -471,14 +490,14 @@ class Engine:
             if not size:
                 self._at_end(connection, now)
                 return
-            self.received += size
+            self.counts.received += size
             try:
                 done = reader.feed(data) if data else reader.skip(size)
             except (BadFraming, ExtraBytes) as error:
                 self._misframed(connection, error)
                 return
             if done:
-                self._complete(connection, now, closed=mask & HANGUP)
+                self._complete(connection, now, mask & HANGUP)
                 return
             if not connection.first_at:
                 connection.first_at = now
@@ -490,8 +509,9 @@ class Engine:
         reader = connection.reader
         head = reader.head
         assert head is not None
-        self.statuses[head.status] += 1
-        self.body += reader.body_size
+        counts = self.counts
+        counts.answered[head.status] += 1
+        counts.body += reader.body_size
         if connection.answered and not connection.first_at:
             self.recorder.quick.append(now - connection.begun)
         else:
@@ -499,11 +519,11 @@ class Engine:
         if self._judging:
             self._judge(connection, head, now)
         if head.keep_alive and self._keep_alive and not closed and connection.rest is None:
-            self.kept += 1
+            counts.kept += 1
             connection.answered = True
             request = self._take()
             if request is not None and request.origin is connection.origin:
-                self._send(connection, request, now)
+                self._reuse(connection, request, now)
                 return
             self._park(connection)
             if request is None:
@@ -538,7 +558,7 @@ class Engine:
         elif self.plan.fail_length and length != self.first.length:
             failure = Failure.LENGTH
         if failure:
-            self.failures[failure] += 1
+            self.counts.failures[failure] += 1
         total = now - connection.begun
         if request.label is not None:
             self.recorder.labelled(request.label, None if failure else total)
@@ -590,7 +610,7 @@ class Engine:
             self._fail(connection, Failure.TRUNCATED, "the connection ended inside the answer")
             return
         if done:
-            self._complete(connection, now, closed=1)
+            self._complete(connection, now, 1)
         elif connection.answered:
             self._resend(connection)
         else:
@@ -611,8 +631,8 @@ class Engine:
     def _resend(self, connection: Connection) -> None:
         """The server closed a kept connection as the request came (RFC 9112 section 9.3.1): ask on a new one."""
         request, begun = connection.request, connection.begun
-        self.resent += 1
-        self.reused -= 1
+        self.counts.resent += 1
+        self.counts.reused -= 1
         self._close(connection)
         self._hold(0, request, begun)
 
@@ -626,7 +646,7 @@ class Engine:
 
     def _out_of_time(self, connection: Connection, now: int) -> None:
         if self.stop is not Stop.INTERRUPTED:
-            self.lower_bounds += 1
+            self.counts.lower_bounds += 1
             self.recorder.total.append(now - connection.begun)
         if self.stop is not None:
             failure = Failure.CUT_OFF
@@ -679,11 +699,11 @@ class Engine:
             self._give_up(request, failure, words)
 
     def _count_failure(self, request: Prepared, failure: Failure, words: str) -> None:
-        self.failures[failure] += 1
+        self.counts.failures[failure] += 1
         self.reason = self.reason or words
         if request.label is not None:
             self.recorder.labelled(request.label, None)
-        dead = self.failures.total() >= DEAD_AFTER * self.plan.concurrency and not self.answered()
+        dead = self.counts.failures.total() >= DEAD_AFTER * self.plan.concurrency and not self.answered()
         if dead and not self.plan.keep_going and self.stop is None:
             self.stop = Stop.DEAD
 

@@ -10,7 +10,8 @@ from typing import BinaryIO
 from opskit.bench.plan import RequestsFile
 from opskit.errors import Misuse, Unable, os_reason
 
-CHUNK = 1 << 20  # bytes read at once, and the longest line
+CHUNK = 1 << 16  # bytes read at once: few enough that the answers in flight do not wait for them
+LONGEST_LINE = 1 << 20
 PLAIN = bytes(range(0x21, 0x7F)) + b"\n"  # what needs no second look
 
 _BLOCK = 1 << 16  # bytes whose lines stay together when a file is shuffled
@@ -18,6 +19,13 @@ _BLOCKS_MIXED = 16
 _BOM = b"\xef\xbb\xbf"
 
 Line = tuple[int, bytes]  # its number from 1 (0 where that is not known), its bytes without the line end
+Batch = tuple[int, list[bytes]]  # lines that follow each other, and the number of the first
+
+
+def one_by_one(batches: Iterator[Batch]) -> Iterator[Line]:
+    """The lines of batches with their numbers."""
+    for first, lines in batches:
+        yield from enumerate(lines, first) if first else ((0, line) for line in lines)
 
 
 class Source:
@@ -27,20 +35,37 @@ class Source:
         self.name = "standard input" if file.path == "-" else file.path
         self._random = random.Random(file.seed)
         self._file = _open(file.path)
+        self.usable = 0
         self.can_be_read_twice = self._file.seekable()
         if file.order == "random" and not self.can_be_read_twice:
             self._file, self.can_be_read_twice = _spooled(self._file), True
         self._copy = None if self.can_be_read_twice else tempfile.TemporaryFile()  # noqa: SIM115
 
-    def lines(self, *, shuffled: bool) -> Iterator[Line]:
-        """One pass over the usable lines: not blank, no comment, no line end."""
-        if shuffled:
-            return self._shuffled()
+    def batches(self, *, shuffled: bool) -> Iterator[Batch]:
+        """One pass over the usable lines: not blank, no comment, no line end. `usable` counts them."""
         if self._copy is not None and self._copy.tell():
             self._file, self._copy, self.can_be_read_twice = self._copy, None, True
+        self.usable = 0
+        batches = self._shuffled() if shuffled else self._in_order()
+        for first, lines in batches:
+            self.usable += len(lines)
+            yield first, lines
+
+    def _in_order(self) -> Iterator[Batch]:
         if self.can_be_read_twice:
             self._file.seek(0)
-        return _in_order(self._chunks())
+        number = 1
+        for chunk in self._chunks():
+            if number == 1:
+                chunk = chunk.removeprefix(_BOM)
+            lines = chunk.split(b"\n")
+            if lines[-1] == b"":
+                lines.pop()
+            if _all_plain(chunk):
+                yield number, lines
+            else:
+                yield from ((at, [line]) for at, raw in enumerate(lines, number) if (line := _usable(raw)))
+            number += len(lines)
 
     def _chunks(self) -> Iterator[bytes]:
         """Pieces of whole lines. A pipe is kept in a temporary file as it is read, for the next pass."""
@@ -59,7 +84,7 @@ class Source:
                 rest = data[end:]
             else:
                 rest += data
-            if len(rest) > CHUNK:
+            if len(rest) > LONGEST_LINE:
                 raise Misuse(
                     f"{self.name}: a line is longer than 1 MiB",
                     hint="is it a text file, one request per line?",
@@ -74,7 +99,7 @@ class Source:
         except OSError as error:
             raise Unable(f"cannot read {self.name}: {os_reason(error)}") from error
 
-    def _shuffled(self) -> Iterator[Line]:
+    def _shuffled(self) -> Iterator[Batch]:
         """Every line once, in an order that mixes blocks from all over the file, then their lines."""
         size = self._file.seek(0, 2)
         starts = list(range(0, size, _BLOCK))
@@ -82,18 +107,18 @@ class Source:
         for first in range(0, len(starts), _BLOCKS_MIXED):
             lines = [line for start in starts[first : first + _BLOCKS_MIXED] for line in self._lines_from(start)]
             self._random.shuffle(lines)
-            yield from lines
+            yield 0, lines
 
-    def _lines_from(self, start: int) -> Iterator[Line]:
+    def _lines_from(self, start: int) -> Iterator[bytes]:
         """The usable lines that begin in one block."""
         position = self._file.seek(max(0, start - 1))
         if start:
-            position += len(self._file.readline(CHUNK))
-        while position < start + _BLOCK and (raw := self._file.readline(CHUNK)):
+            position += len(self._file.readline(LONGEST_LINE))
+        while position < start + _BLOCK and (raw := self._file.readline(LONGEST_LINE)):
             line = _usable(raw.removeprefix(_BOM) if position == 0 else raw)
             position += len(raw)
             if line:
-                yield 0, line
+                yield line
 
 
 def _open(path: str) -> BinaryIO:
@@ -116,7 +141,7 @@ def _open(path: str) -> BinaryIO:
 
 def _spooled(pipe: BinaryIO) -> BinaryIO:
     copy = tempfile.TemporaryFile()  # noqa: SIM115 — lives as long as the run
-    while data := pipe.read(CHUNK):
+    while data := pipe.read(LONGEST_LINE):
         copy.write(data)
     return copy
 
@@ -127,23 +152,8 @@ def _usable(raw: bytes) -> bytes:
     return b"" if line.startswith(b"#") or not line.strip() else line
 
 
-def _in_order(chunks: Iterator[bytes]) -> Iterator[Line]:
-    """Usable lines with their numbers. A chunk with nothing but plain lines costs a few scans in C."""
-    number = 0
-    for chunk in chunks:
-        if number == 0:
-            chunk = chunk.removeprefix(_BOM)
-        lines = chunk.split(b"\n")
-        if lines[-1] == b"":
-            lines.pop()
-        if _all_plain(chunk):
-            yield from enumerate(lines, number + 1)
-        else:
-            yield from ((at, line) for at, raw in enumerate(lines, number + 1) if (line := _usable(raw)))
-        number += len(lines)
-
-
 def _all_plain(chunk: bytes) -> bool:
+    """Whether every line of a chunk can be used as it is: a few scans in C for thousands of lines."""
     return not (
         chunk.translate(None, PLAIN) or b"\n\n" in chunk or b"\n#" in chunk or chunk.startswith((b"\n", b"#"))
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
-from opskit.bench.lines import PLAIN, Line, Source
+from opskit.bench.lines import PLAIN, Batch, Line, Source, one_by_one
 from opskit.bench.plan import (
     Origin,
     Plan,
@@ -32,14 +32,15 @@ _CHECKED_AHEAD = 50_000  # lines that are judged before anything is sent
 class Tally:
     """What a run has taken from its file so far."""
 
-    lines: int = 0  # usable lines handed out in the first pass
-    encoded: int = 0  # of those, how many had something percent-encoded
+    in_file: int | None = None  # requests in the whole file, once it has been read to its end
+    encoded: int = 0  # lines of the first pass that had something percent-encoded
     skipped: int = 0  # lines of an access log that cannot be asked again
     wrapped: int = 0  # times the file began again
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self, started: int) -> dict[str, int]:
+        """`started` requests were taken: so many lines were used, or the whole file."""
         return {
-            "lines": self.lines,
+            "lines": started if self.in_file is None else self.in_file,
             "encoded": self.encoded,
             "skipped": self.skipped,
             "wrapped": self.wrapped,
@@ -57,7 +58,7 @@ def request_stream(plan: Plan, tally: Tally) -> Iterator[Prepared]:
     source = Source(plan.requests)
     if source.can_be_read_twice:
         _judge_first_lines(plan, source)
-    stream = _passes(plan, source, tally)
+    stream = chain.from_iterable(_passes(plan, source, tally))
     try:
         first = next(stream)
     except StopIteration:
@@ -74,49 +75,46 @@ def _repeat(request: Prepared) -> Iterator[Prepared]:
 
 
 def _judge_first_lines(plan: Plan, source: Source) -> None:
-    for _ in islice(_one_pass(plan, source.lines(shuffled=False), source.name, Tally()), _CHECKED_AHEAD):
+    for _ in islice(_one_pass(plan, source, Tally(), shuffled=False), _CHECKED_AHEAD):
         pass
 
 
-def _passes(plan: Plan, source: Source, tally: Tally) -> Iterator[Prepared]:
+def _passes(plan: Plan, source: Source, tally: Tally) -> Iterator[Iterator[Prepared]]:
+    """Pass after pass over the file; each is asked for when the one before has ended."""
     assert plan.requests is not None
     shuffled = plan.requests.order == "random"
-    for request in _one_pass(plan, source.lines(shuffled=shuffled), source.name, tally):
-        tally.lines += 1
-        yield request
-    if plan.once or tally.lines == 0:
-        return
-    while True:
+    yield _one_pass(plan, source, tally, shuffled=shuffled)
+    tally.in_file = source.usable - tally.skipped
+    while tally.in_file and not plan.once:
         tally.wrapped += 1
-        yield from _one_pass(plan, source.lines(shuffled=shuffled), source.name, Tally())
+        yield _one_pass(plan, source, Tally(), shuffled=shuffled)
 
 
-def _one_pass(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
+def _one_pass(plan: Plan, source: Source, tally: Tally, *, shuffled: bool) -> Iterator[Prepared]:
     assert plan.requests is not None
-    return _FORMATS[plan.requests.format](plan, lines, name, tally)
+    batches = source.batches(shuffled=shuffled)
+    if plan.requests.format == "lines" and plan.url is not None:
+        return _appended(plan, plan.url, batches, tally)
+    return _FORMATS[plan.requests.format](plan, one_by_one(batches), source.name, tally)
 
 
-def _from_lines(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
-    """Lines that are appended to the base URL, or are URLs themselves."""
-    if plan.url is None:
-        return _from_urls(plan, lines, name, tally)
-    return _appended(plan, plan.url, lines, tally)
-
-
-def _appended(plan: Plan, base: Url, lines: Iterator[Line], tally: Tally) -> Iterator[Prepared]:
+def _appended(plan: Plan, base: Url, batches: Iterator[Batch], tally: Tally) -> Iterator[Prepared]:
+    """Each line appended to the base URL."""
     before, after = request_head(plan.shape, plan.route, base.origin, plan.shape.method, plan.shape.body)
     before += base.target
     origin, head_request = base.origin, plan.shape.method == "HEAD"
-    for _, line in lines:
-        # isalnum is the cheapest test that a line needs no cleaning; most others pass the second.
-        if not line.isalnum() and line.translate(None, PLAIN):
-            line = sendable(line)
-            tally.encoded += 1
-        # What Prepared(…) does, without the Python-level constructor of a named tuple.
-        yield tuple.__new__(Prepared, (before + line + after, origin, head_request, None))
+    for _, lines in batches:
+        for line in lines:
+            # isalnum is the cheapest test that a line needs no cleaning; most others pass the second.
+            if not line.isalnum() and line.translate(None, PLAIN):
+                line = sendable(line)
+                tally.encoded += 1
+            # What Prepared(…) does, without the Python-level constructor of a named tuple.
+            yield tuple.__new__(Prepared, (before + line + after, origin, head_request, None))
 
 
 def _from_urls(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
+    """Lines that are whole URLs."""
     make = _Maker(plan)
     for number, line in lines:
         url = _parsed(line.decode("utf-8", "surrogateescape"), name, number, line)
@@ -292,7 +290,7 @@ def _unescaped(text: bytes) -> bytes:
 
 
 _FORMATS: dict[str, Callable[[Plan, Iterator[Line], str, Tally], Iterator[Prepared]]] = {
-    "lines": _from_lines,
+    "lines": _from_urls,
     "jsonl": _from_jsonl,
     "access-log": _from_access_log,
 }

@@ -5,15 +5,13 @@ ends is decided here, by RFC 9112 section 6.3. A server repeats its heads to the
 changes once a second, so each distinct head is parsed once and remembered.
 """
 
-import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 MAX_HEAD = 256 * 1024  # bytes; more is no HTTP server that anyone means to test
 REMEMBERED_HEADS = 4096
-
-_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 
 
 class Body(IntEnum):
@@ -37,7 +35,8 @@ class Truncated(Exception):
     """The connection ended inside a message."""
 
 
-class Head(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Head:
     """What matters of a status line and its header fields.
 
     `length` is the number of body bytes: 0 for NONE, -1 for CHUNKED and CLOSE, where the head does not
@@ -114,13 +113,16 @@ class ResponseReader:
     bytes are still to come and may be counted off by `skip` instead of being fed.
     """
 
-    __slots__ = ("_buffer", "_chunks", "_head_request", "_memory", "body_size", "head", "left", "memories")
+    __slots__ = (
+        "_buffer", "_chunks", "_head_request", "_memory", "_usual_end", "body_size", "head", "left", "memories",
+    )  # fmt: skip
 
     def __init__(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> None:
         """`memories` are the remembered heads of (other requests, HEAD requests), shared by connections."""
         self.memories = memories
         self._buffer = b""
         self._chunks: ChunkedBody | None = None
+        self._usual_end = 0
         self.left = 0
         self.body_size = 0
         self.start(head_request=False)
@@ -135,12 +137,21 @@ class ResponseReader:
         """Take what arrived; True when the answer is complete. Raises BadFraming, ExtraBytes."""
         if self.head is None and not self._buffer:
             # Nearly every answer of a busy server: a head seen before, and all of its body in one read.
-            end = data.find(b"\r\n\r\n") + 4
+            # Its length is tried first: heads of one server mostly have the same.
+            end = self._usual_end
             head = self._memory.get(data[:end])
-            if head is not None and len(data) - end == head.length:
+            if head is None:
+                end = self._usual_end = data.find(b"\r\n\r\n") + 4
+                head = self._memory.get(data[:end])
+            if head is not None:
                 self.head = head
-                self.body_size = head.length
-                return True
+                self.body_size = len(data) - end
+                self.left = head.length - self.body_size
+                if self.left == 0:
+                    return True
+                if self.left < 0:  # chunked, until the close, or too much
+                    return self._feed_first(head, data[end:])
+                return False
         return self._feed_parts(data)
 
     def skip(self, count: int) -> bool:
@@ -165,28 +176,29 @@ class ResponseReader:
         return self.head is None and not self._buffer
 
     def _feed_parts(self, data: bytes) -> bool:
-        if self.head is None:
-            rest = self._feed_head(data)
-            if rest is None:
-                return False
-            data = rest
-        assert self.head is not None
-        return _BODY_FEEDERS[self.head.body](self, data)
+        if self.head is not None:
+            return _BODY_FEEDERS[self.head.body](self, data)
+        whole = self._feed_head(data)
+        return self._feed_first(*whole) if whole else False
 
-    def _feed_head(self, data: bytes) -> bytes | None:
-        """Collect a head; returns the bytes after it, or None while it is incomplete."""
+    def _feed_first(self, head: Head, rest: bytes) -> bool:
+        """The first bytes of a body, which came with its head."""
+        self.left = max(head.length, 0)
+        self.body_size = 0
+        return _BODY_FEEDERS[head.body](self, rest)
+
+    def _feed_head(self, data: bytes) -> tuple[Head, bytes] | None:
+        """Collect a head; returns it with the bytes after it, or None while it is incomplete."""
         self._buffer += data
-        while (match := _END_OF_HEAD.search(self._buffer)) is not None:
-            raw, rest = self._buffer[: match.end()], self._buffer[match.end() :]
+        while (end := _end_of_head(self._buffer)) > 0:
+            raw, rest = self._buffer[:end], self._buffer[end:]
             head = self._judge(raw)
             if 100 <= head.status < 200 and head.status != 101:
                 self._buffer = rest  # an interim answer; the real one follows
                 continue
             self._buffer = b""
             self.head = head
-            self.left = max(head.length, 0)
-            self.body_size = 0
-            return rest
+            return head, rest
         if len(self._buffer) > MAX_HEAD:
             raise BadFraming(f"no end of the head within {MAX_HEAD} bytes")
         if not b"HTTP/".startswith(self._buffer[:5]):
@@ -196,8 +208,7 @@ class ResponseReader:
     def _judge(self, raw: bytes) -> Head:
         head = self._memory.get(raw)
         if head is None:
-            # A lone LF may end a line (RFC 9112 section 2.2); the parser wants CR LF.
-            head = judge(parse_head(re.sub(rb"\r?\n", b"\r\n", raw)), head_request=self._head_request)
+            head = judge(parse_head(_with_crlf(raw)), head_request=self._head_request)
             if head.status >= 200:
                 if len(self._memory) >= REMEMBERED_HEADS:
                     self._memory.clear()
@@ -227,6 +238,19 @@ class ResponseReader:
     def _feed_until_close(self, data: bytes) -> bool:
         self.body_size += len(data)
         return False
+
+
+def _end_of_head(data: bytes) -> int:
+    """Where the head ends, its blank line included; 0 while that has not come."""
+    ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := data.find(mark)) >= 0]
+    return min(ends, default=0)
+
+
+def _with_crlf(head: bytes) -> bytes:
+    """A lone LF may end a line (RFC 9112 section 2.2); the parser wants CR LF."""
+    if head.count(b"\n") == head.count(b"\r\n"):
+        return head
+    return head.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 _BODY_FEEDERS: dict[Body, Callable[[ResponseReader, bytes], bool]] = {

@@ -41,7 +41,7 @@ def target(
     listener = listen.listening_socket(host, port)
     if not listen.is_loopback(host) and not quiet:
         console.warn(f"everyone who can reach {host} can use this server")
-    signal, counts = serve(listener, answer, lambda: console.say(listen.url_of(listener)))
+    signal, counts = serve(listener, answer, lambda: console.say(listen.url_of(listener, path="")))
     if not quiet:
         console.talk(f"requests answered: {counts.requests}, connections: {counts.connections}")
     return ExitCode.INTERRUPTED if signal == SIGINT else ExitCode.OK
