@@ -59,9 +59,9 @@ def _what(results: Results) -> Iterator[Line]:
     file = results.requests_file
     if file is not None:
         parts = [f"{file['lines']:,} lines of {_file_name(run.requests_file)}"]
-        parts += [f"{file['encoded']:,} of them percent-encoded"] if file["encoded"] else []
+        parts += [f"{file['encoded']:,} percent-encoded"] if file["encoded"] else []
         parts += [f"{file['skipped']:,} skipped"] if file["skipped"] else []
-        parts += [f"begun again {file['wrapped']:,} times"] if file["wrapped"] else []
+        parts += [f"begun {file['wrapped'] + 1:,} times"] if file["wrapped"] else []
         yield [(", ".join(parts), "dim")]
 
 
