@@ -14,6 +14,11 @@ MAX_HEAD = 256 * 1024  # bytes; more is no HTTP server that anyone means to test
 REMEMBERED_HEADS = 4096
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_LINE_END = re.compile(rb"\r?\n")
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_CONTROL = re.compile(rb"[^\t\r\n\x20-\x7e\x80-\xff]")
+_UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
+_MOST_DIGITS = 19  # of a Content-Length: what fits 64 bits; no one has more bytes than that
 
 
 class Body(IntEnum):
@@ -65,17 +70,19 @@ class ChunkedBody(Protocol):
     size: int
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes; True once the last chunk and its trailer are in. Raises BadFraming, ExtraBytes."""
+        """Take at least one byte; True once the last chunk and its trailer are in. Raises BadFraming, ExtraBytes."""
 
 
 def judge(raw: RawHead, *, head_request: bool) -> Head:
     """Where the body ends and whether the connection lives on. Raises BadFraming."""
+    if raw.version not in ("1.0", "1.1") or raw.status < 100:
+        raise BadFraming(f"status line with HTTP/{raw.version} {raw.status:03}")
     body, length = _framing(raw, head_request=head_request)
     tokens = _tokens(raw.fields, b"connection")
     persists = b"keep-alive" in tokens if raw.version == "1.0" else b"close" not in tokens
     keep_alive = persists and body is not Body.CLOSE and raw.status != 101
     server = next((value for name, value in raw.fields if name == b"server"), b"")
-    return Head(raw.status, body, length, keep_alive, server.decode("latin-1"))
+    return Head(raw.status, body, length, keep_alive, _UNPRINTABLE.sub(b"?", server).decode("ascii"))
 
 
 def _framing(raw: RawHead, *, head_request: bool) -> tuple[Body, int]:
@@ -83,15 +90,16 @@ def _framing(raw: RawHead, *, head_request: bool) -> tuple[Body, int]:
     if head_request or raw.status in (204, 304) or 100 <= raw.status < 200:
         return Body.NONE, 0
     codings = _tokens(raw.fields, b"transfer-encoding")
-    lengths = _tokens(raw.fields, b"content-length")
+    lengths = [value.strip() for name, value in raw.fields if name == b"content-length"]
     if codings:
         if lengths:
             raise BadFraming("both Transfer-Encoding and Content-Length")
         return (Body.CHUNKED if codings[-1] == b"chunked" else Body.CLOSE), -1
     if not lengths:
         return Body.CLOSE, -1
-    if len(set(lengths)) > 1 or not lengths[0].isdigit():
-        raise BadFraming(f"Content-Length: {b', '.join(lengths).decode('latin-1')}")
+    # One that is repeated may be refused even where it agrees with itself: RFC 9110 section 8.6.
+    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > _MOST_DIGITS:
+        raise BadFraming(f"Content-Length: {b' and '.join(lengths)[:80].decode('latin-1')}")
     return Body.LENGTH, int(lengths[0])
 
 
@@ -106,6 +114,13 @@ def _tokens(fields: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     ]
 
 
+def _tidied(raw: bytes) -> bytes:
+    """A head as any parser takes it: each line whole (RFC 9112 section 5.2) and ended by CR LF (section 2.2)."""
+    if _CONTROL.search(raw):
+        raise BadFraming("a control character in the head")
+    return _LINE_END.sub(b"\r\n", _FOLD.sub(b" ", raw))
+
+
 class ResponseReader:
     """Reads answers on one connection, one after the other.
 
@@ -114,7 +129,9 @@ class ResponseReader:
     bytes are still to come and may be counted off by `skip` instead of being fed.
     """
 
-    __slots__ = ("_buffer", "_chunks", "_head_request", "_memory", "body_size", "head", "left", "memories")
+    __slots__ = (
+        "_buffer", "_chunks", "_head_request", "_interim", "_memory", "body_size", "head", "left", "memories",
+    )  # fmt: skip
 
     def __init__(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> None:
         """`memories` are the remembered heads of (other requests, HEAD requests), shared by connections."""
@@ -128,6 +145,7 @@ class ResponseReader:
     def start(self, *, head_request: bool) -> None:
         """Await the next answer; the one before, if any, was complete."""
         self.head: Head | None = None
+        self._interim = False
         self._head_request = head_request
         self._memory = self.memories[head_request]
 
@@ -162,7 +180,7 @@ class ResponseReader:
 
     def untouched(self) -> bool:
         """Whether not one byte of the awaited answer has come."""
-        return self.head is None and not self._buffer
+        return self.head is None and not self._buffer and not self._interim
 
     def _feed_parts(self, data: bytes) -> bool:
         if self.head is None:
@@ -176,28 +194,32 @@ class ResponseReader:
     def _feed_head(self, data: bytes) -> bytes | None:
         """Collect a head; returns the bytes after it, or None while it is incomplete."""
         self._buffer += data
-        while (match := _END_OF_HEAD.search(self._buffer)) is not None:
-            raw, rest = self._buffer[: match.end()], self._buffer[match.end() :]
+        while (end := self._end_of_head()) is not None:
+            raw, rest = self._buffer[:end], self._buffer[end:]
             head = self._judge(raw)
             if 100 <= head.status < 200 and head.status != 101:
-                self._buffer = rest  # an interim answer; the real one follows
+                self._buffer, self._interim = rest, True  # the real answer follows
                 continue
             self._buffer = b""
             self.head = head
             self.left = max(head.length, 0)
             self.body_size = 0
             return rest
-        if len(self._buffer) > MAX_HEAD:
-            raise BadFraming(f"no end of the head within {MAX_HEAD} bytes")
+        return None
+
+    def _end_of_head(self) -> int | None:
+        """Where the head in the buffer ends, if it is all there."""
         if not b"HTTP/".startswith(self._buffer[:5]):
             raise BadFraming(f"not HTTP: {self._buffer[:40]!r}")
-        return None
+        match = _END_OF_HEAD.search(self._buffer)
+        if (match.end() if match else len(self._buffer)) > MAX_HEAD:
+            raise BadFraming(f"no end of the head within {MAX_HEAD} bytes")
+        return match.end() if match else None
 
     def _judge(self, raw: bytes) -> Head:
         head = self._memory.get(raw)
         if head is None:
-            # A lone LF may end a line (RFC 9112 section 2.2); the parser wants CR LF.
-            head = judge(parse_head(re.sub(rb"\r?\n", b"\r\n", raw)), head_request=self._head_request)
+            head = judge(parse_head(_tidied(raw)), head_request=self._head_request)
             if head.status >= 200:
                 if len(self._memory) >= REMEMBERED_HEADS:
                     self._memory.clear()
@@ -216,6 +238,8 @@ class ResponseReader:
         return self.skip(len(data))
 
     def _feed_chunks(self, data: bytes) -> bool:
+        if not data:
+            return False
         if self._chunks is None:
             self._chunks = chunked_body()
         done = self._chunks.feed(data)
