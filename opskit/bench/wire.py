@@ -70,7 +70,7 @@ class ChunkedBody(Protocol):
     size: int
 
     def feed(self, data: bytes) -> bool:
-        """Take at least one byte; True once the last chunk and its trailer are in. Raises BadFraming, ExtraBytes."""
+        """Take a byte or more; True once the last chunk and the trailer are in. Raises BadFraming, ExtraBytes."""
 
 
 def judge(raw: RawHead, *, head_request: bool) -> Head:
