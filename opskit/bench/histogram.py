@@ -75,7 +75,7 @@ class Histogram:
         """Count one value many times."""
         if times > 0:
             self.record([value])
-            self.counts[cell_of(value)] += times - 1
+            self.counts[cell_of(min(value, HIGHEST))] += times - 1
             self.count += times - 1
             self.total += value * (times - 1)
 
@@ -121,7 +121,10 @@ class Histogram:
         return self.total / self.count if self.count else 0.0
 
     def deviation(self) -> float:
-        """The standard deviation of the samples, from the middles of their cells (within 0.05 % of exact)."""
+        """The standard deviation of the samples, from the middles of their cells.
+
+        It is off by no more than 0.05 % of the largest value.
+        """
         if self.count < 2:
             return 0.0
         mean = self.mean()
@@ -168,14 +171,14 @@ def summarise(histogram: Histogram) -> Summary:
 
 
 def _zigzag_runs(counts: Sequence[int]) -> Iterator[int]:
-    """HDR V2's payload: counts as ZigZag LEB128, a run of n zeros as -n."""
+    """HDR V2's payload: counts as ZigZag LEB128, a run of n zeros as -n, a single one as 0."""
     zeros = 0
     for count in counts:
         if count == 0:
             zeros += 1
             continue
         if zeros:
-            yield from _leb128(-zeros)
+            yield from _leb128(-zeros if zeros > 1 else 0)
             zeros = 0
         yield from _leb128(count)
 
@@ -212,18 +215,31 @@ def decode(text: str, *, total: int, lowest: int, highest: int) -> Histogram:
     Raises ValueError for anything else.
     """
     try:
-        outer = base64.b64decode(text, validate=True)
-        inner = zlib.decompress(outer[8:])
-        cookie, length, _, digits, *_ = _V2_HEADER.unpack_from(inner)
+        inner = _inflated(base64.b64decode(text, validate=True)[8:])
+        cookie, length, offset, digits, smallest, *_ = _V2_HEADER.unpack_from(inner)
+        if (cookie, offset, digits, smallest) != (_V2_COOKIE, 0, 3, 1):
+            raise ValueError("not an HDR V2 histogram of three digits from 1")
+        histogram = Histogram()
+        _fill(histogram, inner[_V2_HEADER.size :], length)
     except (zlib.error, struct.error, IndexError) as error:
         raise ValueError("not an HDR V2 histogram") from error
-    if cookie != _V2_COOKIE or digits != 3:
-        raise ValueError("not an HDR V2 histogram of three digits")
-    histogram = Histogram()
-    for number in _read_leb128(inner[_V2_HEADER.size : _V2_HEADER.size + length]):
-        histogram.counts.extend([number] if number > 0 else [0] * -number)
-        histogram.count += max(number, 0)
-    if len(histogram.counts) > CELLS:
-        raise ValueError("the histogram has more cells than an hour of nanoseconds")
     histogram.total, histogram.lowest, histogram.highest = total, lowest, highest
     return histogram
+
+
+def _inflated(packed: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    inner = inflater.decompress(packed, 10 * CELLS)  # a cell takes nine bytes at most
+    if not inflater.eof:
+        raise ValueError("the histogram is cut short, or too large")
+    return inner
+
+
+def _fill(histogram: Histogram, payload: bytes, length: int) -> None:
+    if len(payload) != length:
+        raise ValueError("the histogram is cut short")
+    for number in _read_leb128(payload):
+        if len(histogram.counts) + max(1, -number) > CELLS:
+            raise ValueError("the histogram has more cells than an hour of nanoseconds")
+        histogram.counts.extend([number] if number > 0 else [0] * max(1, -number))
+        histogram.count += max(number, 0)

@@ -1,16 +1,23 @@
 """The parser of `wire` in plain Python, for platforms where httptools has no wheel: h11."""
 
+import re
+
 import h11
 
 from opskit.bench.wire import MAX_HEAD, BadFraming, ExtraBytes, RawHead
 
+_OFFER = [("Host", "h"), ("Connection", "upgrade"), ("Upgrade", "any")]
 _CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+# Where a message ends is judged by `wire`; h11's own and narrower rules must not see what it is judged by.
+_FRAMING_FIELD = re.compile(rb"(?i)(?<=\n)(?=(?:transfer-encoding|content-length):)")
+_HIDDEN = b"hidden-"
 
 
 def _client() -> h11.Connection:
-    """A connection that has sent a GET and now waits for its answer."""
+    """A connection that has sent a GET and now waits for its answer, be it a 101."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-    connection.send(h11.Request(method="GET", target="/", headers=[("Host", "h")]))
+    connection.send(h11.Request(method="GET", target="/", headers=_OFFER))
     connection.send(h11.EndOfMessage())
     return connection
 
@@ -18,14 +25,15 @@ def _client() -> h11.Connection:
 def parse_head(data: bytes) -> RawHead:
     """Read one whole head, blank line included. Raises BadFraming."""
     connection = _client()
-    connection.receive_data(data)
+    connection.receive_data(_FRAMING_FIELD.sub(_HIDDEN, data))
     try:
         event = connection.next_event()
     except h11.RemoteProtocolError as error:
         raise BadFraming(str(error)) from error
     if not isinstance(event, h11.Response | h11.InformationalResponse):
         raise BadFraming("the head has no status line")
-    return RawHead(event.http_version.decode(), event.status_code, list(event.headers))
+    fields = [(name.removeprefix(_HIDDEN), value) for name, value in event.headers]
+    return RawHead(event.http_version.decode(), event.status_code, fields)
 
 
 class _Chunks:

@@ -1,10 +1,15 @@
 """The parser of `wire` at C speed: llhttp, through httptools."""
 
+import re
+
 import httptools
 
 from opskit.bench.wire import BadFraming, ExtraBytes, RawHead
 
 _CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+# llhttp passes over line ends after a message; a body that ends where it should has one blank line there.
+_ENDED = re.compile(rb"[^\n]\r\n\r\n\Z")
 
 
 class _HeadEvents:
@@ -38,6 +43,7 @@ class _Chunks:
     def __init__(self) -> None:
         self.size = 0
         self._done = False
+        self._tail = b""
         self._parser = httptools.HttpResponseParser(self)
         self._parser.feed_data(_CHUNKED_HEAD)
 
@@ -58,6 +64,9 @@ class _Chunks:
             if self._done:
                 raise ExtraBytes from error
             raise BadFraming(str(error)) from error
+        self._tail = (self._tail + data[-5:])[-5:]
+        if self._done and not _ENDED.search(self._tail):
+            raise ExtraBytes
         return self._done
 
 

@@ -5,6 +5,7 @@ ends is decided here, by RFC 9112 section 6.3. A server repeats its heads to the
 changes once a second, so each distinct head is parsed once and remembered.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,6 +13,12 @@ from typing import NamedTuple, Protocol
 
 MAX_HEAD = 256 * 1024  # bytes; more is no HTTP server that anyone means to test
 REMEMBERED_HEADS = 4096
+
+_LINE_END = re.compile(rb"\r?\n")
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_CONTROL = re.compile(rb"[^\t\r\n\x20-\x7e\x80-\xff]")
+_UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
+_MOST_DIGITS = 19  # of a Content-Length: what fits 64 bits; no one has more bytes than that
 
 
 class Body(IntEnum):
@@ -64,17 +71,19 @@ class ChunkedBody(Protocol):
     size: int
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes; True once the last chunk and its trailer are in. Raises BadFraming, ExtraBytes."""
+        """Take a byte or more; True once the last chunk and the trailer are in. Raises BadFraming, ExtraBytes."""
 
 
 def judge(raw: RawHead, *, head_request: bool) -> Head:
     """Where the body ends and whether the connection lives on. Raises BadFraming."""
+    if raw.version not in ("1.0", "1.1") or raw.status < 100:
+        raise BadFraming(f"status line with HTTP/{raw.version} {raw.status:03}")
     body, length = _framing(raw, head_request=head_request)
     tokens = _tokens(raw.fields, b"connection")
     persists = b"keep-alive" in tokens if raw.version == "1.0" else b"close" not in tokens
     keep_alive = persists and body is not Body.CLOSE and raw.status != 101
     server = next((value for name, value in raw.fields if name == b"server"), b"")
-    return Head(raw.status, body, length, keep_alive, server.decode("latin-1"))
+    return Head(raw.status, body, length, keep_alive, _UNPRINTABLE.sub(b"?", server).decode("ascii"))
 
 
 def _framing(raw: RawHead, *, head_request: bool) -> tuple[Body, int]:
@@ -82,15 +91,16 @@ def _framing(raw: RawHead, *, head_request: bool) -> tuple[Body, int]:
     if head_request or raw.status in (204, 304) or 100 <= raw.status < 200:
         return Body.NONE, 0
     codings = _tokens(raw.fields, b"transfer-encoding")
-    lengths = _tokens(raw.fields, b"content-length")
+    lengths = [value.strip() for name, value in raw.fields if name == b"content-length"]
     if codings:
         if lengths:
             raise BadFraming("both Transfer-Encoding and Content-Length")
         return (Body.CHUNKED if codings[-1] == b"chunked" else Body.CLOSE), -1
     if not lengths:
         return Body.CLOSE, -1
-    if len(set(lengths)) > 1 or not lengths[0].isdigit():
-        raise BadFraming(f"Content-Length: {b', '.join(lengths).decode('latin-1')}")
+    # One that is repeated may be refused even where it agrees with itself: RFC 9110 section 8.6.
+    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > _MOST_DIGITS:
+        raise BadFraming(f"Content-Length: {b' and '.join(lengths)[:80].decode('latin-1')}")
     return Body.LENGTH, int(lengths[0])
 
 
@@ -105,6 +115,13 @@ def _tokens(fields: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     ]
 
 
+def _tidied(raw: bytes) -> bytes:
+    """A head as any parser takes it: each line whole (RFC 9112 section 5.2) and ended by CR LF (section 2.2)."""
+    if _CONTROL.search(raw):
+        raise BadFraming("a control character in the head")
+    return _LINE_END.sub(b"\r\n", _FOLD.sub(b" ", raw))
+
+
 class ResponseReader:
     """Reads answers on one connection, one after the other.
 
@@ -114,7 +131,8 @@ class ResponseReader:
     """
 
     __slots__ = (
-        "_buffer", "_chunks", "_head_request", "_memory", "_usual_end", "body_size", "head", "left", "memories",
+        "_buffer", "_chunks", "_head_request", "_interim", "_memory", "_usual_end", "body_size", "head", "left",
+        "memories",
     )  # fmt: skip
 
     def __init__(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> None:
@@ -130,6 +148,7 @@ class ResponseReader:
     def start(self, *, head_request: bool) -> None:
         """Await the next answer; the one before, if any, was complete."""
         self.head: Head | None = None
+        self._interim = False
         self._head_request = head_request
         self._memory = self.memories[head_request]
 
@@ -173,7 +192,7 @@ class ResponseReader:
 
     def untouched(self) -> bool:
         """Whether not one byte of the awaited answer has come."""
-        return self.head is None and not self._buffer
+        return self.head is None and not self._buffer and not self._interim
 
     def _feed_parts(self, data: bytes) -> bool:
         if self.head is not None:
@@ -190,25 +209,31 @@ class ResponseReader:
     def _feed_head(self, data: bytes) -> tuple[Head, bytes] | None:
         """Collect a head; returns it with the bytes after it, or None while it is incomplete."""
         self._buffer += data
-        while (end := _end_of_head(self._buffer)) > 0:
+        while end := self._end_of_head():
             raw, rest = self._buffer[:end], self._buffer[end:]
             head = self._judge(raw)
             if 100 <= head.status < 200 and head.status != 101:
-                self._buffer = rest  # an interim answer; the real one follows
+                self._buffer, self._interim = rest, True  # the real answer follows
                 continue
             self._buffer = b""
             self.head = head
             return head, rest
-        if len(self._buffer) > MAX_HEAD:
-            raise BadFraming(f"no end of the head within {MAX_HEAD} bytes")
+        return None
+
+    def _end_of_head(self) -> int:
+        """Where the head in the buffer ends, its blank line included; 0 while it is incomplete."""
         if not b"HTTP/".startswith(self._buffer[:5]):
             raise BadFraming(f"not HTTP: {self._buffer[:40]!r}")
-        return None
+        ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := self._buffer.find(mark)) >= 0]
+        end = min(ends, default=0)
+        if (end or len(self._buffer)) > MAX_HEAD:
+            raise BadFraming(f"no end of the head within {MAX_HEAD} bytes")
+        return end
 
     def _judge(self, raw: bytes) -> Head:
         head = self._memory.get(raw)
         if head is None:
-            head = judge(parse_head(_with_crlf(raw)), head_request=self._head_request)
+            head = judge(parse_head(_tidied(raw)), head_request=self._head_request)
             if head.status >= 200:
                 if len(self._memory) >= REMEMBERED_HEADS:
                     self._memory.clear()
@@ -227,6 +252,8 @@ class ResponseReader:
         return self.skip(len(data))
 
     def _feed_chunks(self, data: bytes) -> bool:
+        if not data:
+            return False
         if self._chunks is None:
             self._chunks = chunked_body()
         done = self._chunks.feed(data)
@@ -238,19 +265,6 @@ class ResponseReader:
     def _feed_until_close(self, data: bytes) -> bool:
         self.body_size += len(data)
         return False
-
-
-def _end_of_head(data: bytes) -> int:
-    """Where the head ends, its blank line included; 0 while that has not come."""
-    ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := data.find(mark)) >= 0]
-    return min(ends, default=0)
-
-
-def _with_crlf(head: bytes) -> bytes:
-    """A lone LF may end a line (RFC 9112 section 2.2); the parser wants CR LF."""
-    if head.count(b"\n") == head.count(b"\r\n"):
-        return head
-    return head.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 _BODY_FEEDERS: dict[Body, Callable[[ResponseReader, bytes], bool]] = {
