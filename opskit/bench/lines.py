@@ -42,6 +42,11 @@ class Source:
             self._file.seek(0)
         return _in_order(self._chunks())
 
+    def close(self) -> None:
+        self._file.close()
+        if self._copy is not None:
+            self._copy.close()
+
     def _chunks(self) -> Iterator[bytes]:
         """Pieces of whole lines. A pipe is kept in a temporary file as it is read, for the next pass."""
         rest = b""

@@ -6,6 +6,7 @@ The i-th request of a run is the i-th line of the file, from the top again when 
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
@@ -81,14 +82,15 @@ def _judge_first_lines(plan: Plan, source: Source) -> None:
 def _passes(plan: Plan, source: Source, tally: Tally) -> Iterator[Prepared]:
     assert plan.requests is not None
     shuffled = plan.requests.order == "random"
-    for request in _one_pass(plan, source.lines(shuffled=shuffled), source.name, tally):
-        tally.lines += 1
-        yield request
-    if plan.once or tally.lines == 0:
-        return
-    while True:
-        tally.wrapped += 1
-        yield from _one_pass(plan, source.lines(shuffled=shuffled), source.name, Tally())
+    with closing(source):
+        for request in _one_pass(plan, source.lines(shuffled=shuffled), source.name, tally):
+            tally.lines += 1
+            yield request
+        if plan.once or tally.lines == 0:
+            return
+        while True:
+            tally.wrapped += 1
+            yield from _one_pass(plan, source.lines(shuffled=shuffled), source.name, Tally())
 
 
 def _one_pass(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
