@@ -672,16 +672,18 @@ class Engine:
             self._no_connection(request, error)
 
     def _no_connection(self, request: Prepared, error: OSError) -> None:
+        place = self._dialer.place(request.origin)
         if isinstance(error, socket.gaierror):
-            self._give_up(request, Failure.RESOLVE, f"{request.origin.host} does not resolve: {os_reason(error)}")
+            host = self._dialer.host(request.origin)
+            self._give_up(request, Failure.RESOLVE, f"{host} does not resolve: {os_reason(error)}")
         elif is_local_shortage(error.errno or 0):
             self._give_up(request, Failure.LOCAL, os_reason(error))
-        elif isinstance(error, ConnectionRefusedError) or error.errno == errno.ECONNREFUSED:
-            self._give_up(request, Failure.REFUSED, f"{request.origin} refused the connection")
+        elif error.errno == errno.ECONNREFUSED:
+            self._give_up(request, Failure.REFUSED, f"{place} refused the connection")
         elif error.errno in (errno.ECONNRESET, errno.EPIPE):
-            self._give_up(request, Failure.RESET, "the server reset the connection")
+            self._give_up(request, Failure.RESET, f"{place} reset the connection")
         else:
-            self._give_up(request, Failure.UNREACHABLE, os_reason(error))
+            self._give_up(request, Failure.UNREACHABLE, f"{place}: {os_reason(error)}")
 
     def _give_up(self, request: Prepared, failure: Failure, words: str) -> None:
         """A request that got no connection: its place rests a little, so that a dead server is not hammered."""
