@@ -99,6 +99,7 @@ def main() -> None:
 
 def run(args: Sequence[str]) -> int:
     """Run one command line and return its exit code. Every exception ends here."""
+    console.replace_closed_streams()
     console.tolerate_narrow_encodings()
     try:
         result = typer.main.get_command(app).main(args=list(args), prog_name="opskit", standalone_mode=False)

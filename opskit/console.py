@@ -6,6 +6,7 @@ stdout is data and stderr is talk. `Stdout` is handed to a report; `talk`, `warn
 import os
 import sys
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from opskit.outcome import ErrorNote
@@ -49,6 +50,13 @@ class Stdout:
         )
 
 
+def replace_closed_streams() -> None:
+    """Stand in for a standard stream that the caller closed (`>&-`): Python then has None in its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 — for the whole process
+
+
 def tolerate_narrow_encodings() -> None:
     """Print `?` for what a non-UTF-8 locale cannot show, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
@@ -63,8 +71,11 @@ def say(text: str) -> None:
 
 
 def talk(text: str) -> None:
-    """A line for the person, on stderr."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 — the one place that prints
+    """A line for the person, on stderr. Nobody there to read it, or no room for it, is no reason to stop work."""
+    try:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 — the one place that prints
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def warn(text: str, hint: str = "") -> None:

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -39,7 +40,7 @@ def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
 @contextmanager
 def _beside(target: Path) -> Iterator[BinaryIO]:
     target = target.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -62,10 +63,17 @@ def _umask() -> int:
 def require_writable(path: str | os.PathLike[str]) -> None:
     """Refuse before any work is done a path that could not be written afterwards. Raises Unable."""
     target = Path(path)
-    if target.is_dir():
-        raise Unable(f"cannot write {target}: it is a directory", hint="give the name of a file")
-    if not target.resolve().parent.is_dir():
-        raise Unable(f"cannot write {target}: there is no directory {target.parent}", hint="make it first")
-    place = target if target.exists() else target.resolve().parent
-    if not os.access(place, os.W_OK):
-        raise Unable(f"cannot write {target}: Permission denied", hint="choose another place")
+    try:
+        if target.is_dir():
+            raise Unable(f"cannot write {target}: it is a directory", hint="give the name of a file")
+        parent = target.resolve().parent
+        if not parent.is_dir():
+            raise Unable(f"cannot write {target}: there is no directory {target.parent}", hint="make it first")
+        place = target if target.exists() and not target.is_file() else parent
+        if not os.access(place, os.W_OK):
+            raise Unable(f"cannot write {target}: Permission denied", hint="choose another place")
+        if len(os.fsencode(target.name)) > os.pathconf(parent, "PC_NAME_MAX"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    except (OSError, RuntimeError) as error:  # RuntimeError: Path.resolve in a loop of symbolic links
+        reason = os_reason(error) if isinstance(error, OSError) else "its symbolic links go in a circle"
+        raise Unable(f"cannot write {target}: {reason}", hint="choose another place") from error

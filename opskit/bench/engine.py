@@ -70,8 +70,8 @@ class Connection:
     """One socket and the request on it. Times are ns; 0 means not yet."""
 
     __slots__ = (
-        "address", "answered", "begun", "connected_at", "dialled_at", "first_at", "handler", "origin",
-        "reader", "ready_at", "recv", "request", "rest", "send", "sock", "tls",
+        "address", "answered", "begun", "connected_at", "descriptor", "dialled_at", "first_at", "handler",
+        "origin", "reader", "ready_at", "recv", "request", "rest", "send", "sock", "tls",
     )  # fmt: skip
 
     def __init__(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> None:
@@ -89,6 +89,7 @@ class Connection:
         self.connected_at = self.ready_at = self.first_at = 0
         self.answered = False  # whether this socket has brought a whole answer
         self.tls = False
+        self.descriptor: int = sock.fileno()  # a socket that TLS has taken over no longer knows its own
         self.use(sock)
 
     def use(self, sock: Any) -> None:
@@ -155,7 +156,7 @@ class Engine:
         try:
             for _ in range(self.plan.concurrency):
                 self._in_flight += 1
-                self._next(begun)
+                self._next(self._clock())
                 if self.stop is not None:
                     break
             self._loop(begun, ends)
@@ -194,6 +195,7 @@ class Engine:
 
     def _tick(self, begun: int, ends: int | None) -> None:
         now = self._clock()
+        self.recorder.fold()  # also where connections are made but no request is ever answered
         if ends is not None and now >= ends and self.stop is None:
             self.stop = Stop.TIME
         if self.stop is not None:
@@ -248,7 +250,10 @@ class Engine:
         """Send on an idle connection to the origin, or open one."""
         idle = self._idle.get(request.origin)
         if idle:
-            self._reuse(idle.pop(), request, begun)
+            connection = idle[-1]
+            self._no_longer_idle(connection)
+            connection.handler = self._on_readable
+            self._reuse(connection, request, begun)
         else:
             self._open(request, begun)
 
@@ -262,16 +267,23 @@ class Engine:
             if request is None:
                 self._next(now)
             elif now - begun > self._limit:
-                self._give_up(request, Failure.CONNECT_TIMEOUT, "no connection within the limit")
+                self._record_lower_bound(now - begun)
+                failure = Failure.CONNECT_TIMEOUT if self.stop is None else Failure.CUT_OFF
+                self._give_up(request, failure, MEANING[failure])
             else:
                 self._dispatch(request, begun)
 
     def _drop_delayed(self) -> None:
-        for _, _, request, _ in self._delayed:
+        """No new requests; those that were begun and wait for a connection go on, unless interrupted."""
+        held, self._delayed = self._delayed, []
+        for entry in held:
+            request = entry[2]
+            if request is not None and self.stop is not Stop.INTERRUPTED:
+                heapq.heappush(self._delayed, entry)
+                continue
             self._in_flight -= 1
             if request is not None:
-                self._count_failure(request, Failure.CUT_OFF, "")
-        self._delayed.clear()
+                self._count_failure(request, Failure.CUT_OFF, MEANING[Failure.CUT_OFF])
 
     # Connections open
 
@@ -291,8 +303,7 @@ class Engine:
             sock.close()
             self._hold(FIRST_BACKOFF, request, begun)
         elif code in _UNDER_WAY:
-            self.counts.opened += 1
-            self._connections[sock.fileno()] = connection
+            self._connections[connection.descriptor] = connection
             self._greet(connection, request)
         else:
             sock.close()
@@ -302,14 +313,12 @@ class Engine:
         """With several origins, an idle connection to another one makes place for the new one."""
         if len(self._connections) - len(self._leaving) < self.plan.concurrency:
             return
-        for idle in self._idle.values():
-            if idle:
-                self._close(idle.pop(0))
-                return
+        longest_unused = next(iter(self._idle.values()))[0]
+        self._close(longest_unused)
 
     def _greet(self, connection: Connection, request: Prepared) -> None:
         """Watch a new connection. On loopback it is often up already, and takes its request at once."""
-        descriptor = connection.sock.fileno()
+        descriptor = connection.descriptor
         if connection.origin.scheme == "http":
             connected_at = self._clock()
             connection.reader.start(head_request=request.head_request)
@@ -343,7 +352,7 @@ class Engine:
         elif connection.origin.scheme == "https":
             self._start_tls(connection)
         else:
-            self._poller.change(connection.sock.fileno(), READ | HANGUP)
+            self._poller.change(connection.descriptor, READ | HANGUP)
             self._ready(connection, connection.connected_at)
             self._send_first(connection)
 
@@ -357,7 +366,7 @@ class Engine:
         self.counts.sent += sent
         connection.handler = self._on_tunnel
         connection.reader.start(head_request=True)  # a 2xx to CONNECT has no body: RFC 9110 section 9.3.6
-        self._poller.change(connection.sock.fileno(), READ | HANGUP)
+        self._poller.change(connection.descriptor, READ | HANGUP)
 
     def _on_tunnel(self, connection: Connection, mask: int) -> None:
         try:
@@ -366,8 +375,13 @@ class Engine:
             done = connection.reader.feed(data) if data else False
         except self._dialer.would_wait:
             return
-        except (OSError, BadFraming, ExtraBytes) as error:
-            self._fail(connection, Failure.PROXY, f"the proxy answered CONNECT with {error!r}")
+        except ExtraBytes:
+            done = True  # the page of a refusal
+        except BadFraming as error:
+            self._fail(connection, Failure.PROXY, f"the proxy's answer to CONNECT: {error}")
+            return
+        except OSError as error:
+            self._fail(connection, Failure.PROXY, f"the proxy: {os_reason(error)}")
             return
         head = connection.reader.head
         if done and head is not None and 200 <= head.status < 300:
@@ -389,7 +403,7 @@ class Engine:
         self._on_handshake(connection, 0)
 
     def _on_handshake(self, connection: Connection, mask: int) -> None:
-        descriptor = connection.sock.fileno()
+        descriptor = connection.descriptor
         try:
             connection.sock.do_handshake()
         except self._dialer.would_wait as error:
@@ -413,6 +427,7 @@ class Engine:
         connection.ready_at = now
         connection.handler = self._on_readable
         self._connect_failures = 0
+        self.counts.opened += 1
         self.recorder.connect.append(connection.connected_at - connection.dialled_at)
         if connection.tls:
             self.recorder.tls.append(now - connection.connected_at)
@@ -445,29 +460,30 @@ class Engine:
     def _send_rest(self, connection: Connection, rest: memoryview) -> None:
         connection.rest = rest
         connection.handler = self._on_writable
-        self._poller.change(connection.sock.fileno(), READ | WRITE | HANGUP)
+        self._poller.change(connection.descriptor, READ | WRITE | HANGUP)
 
     def _on_writable(self, connection: Connection, mask: int) -> None:
         assert connection.rest is not None
         if mask & READ:
             self._on_readable(connection, mask)  # an answer before the whole request was sent
-            if connection.request is None:
+            if connection.rest is None:
                 return
         try:
             sent = connection.send(connection.rest)
         except self._dialer.would_wait:
             return
         except BrokenPipeError:
-            sent = len(connection.rest)  # it closed for writing, but its answer may be there to read
+            connection.rest = connection.rest[:0]  # it reads no more, but its answer may be there
         except OSError as error:
             self._broken(connection, error)
             return
-        self.counts.sent += sent
-        connection.rest = connection.rest[sent:]
+        else:
+            self.counts.sent += sent
+            connection.rest = connection.rest[sent:]
         if not connection.rest:
             connection.rest = None
             connection.handler = self._on_readable
-            self._poller.change(connection.sock.fileno(), READ | HANGUP)
+            self._poller.change(connection.descriptor, READ | HANGUP)
 
     # Answers come in
 
@@ -529,7 +545,9 @@ class Engine:
             if request is None:
                 self._in_flight -= 1
             else:
-                self._dispatch(request, now)
+                # Not within this round of events: a new socket may get the descriptor of one that has just
+                # been closed, and with it an event that was meant for that one.
+                self._hold(0, request, now)
         else:
             self._leave(connection, now, closed)
             self._vacant += 1
@@ -572,18 +590,23 @@ class Engine:
     def _park(self, connection: Connection) -> None:
         """Keep a connection for a later request to its origin."""
         connection.request = None
+        connection.handler = self._on_idle
         self._idle.setdefault(connection.origin, []).append(connection)
+
+    def _on_idle(self, connection: Connection, mask: int) -> None:
+        """Nothing was asked: whatever comes, be it the end or a 408, makes the connection useless."""
+        self._close(connection)
 
     def _leave(self, connection: Connection, now: int, closed: int) -> None:
         """Let the server close first, as ab does: TIME_WAIT then is the server's, and no port is lost here."""
         connection.request = None
-        if closed:
+        if closed or connection.rest is not None:  # a server that answers early may never read the rest
             self._close(connection)
             self._spare.append(connection)
             return
         if len(self._leaving) >= MOST_LEAVING:
             self._close(self._connections[next(iter(self._leaving))])
-        self._leaving[connection.sock.fileno()] = now
+        self._leaving[connection.descriptor] = now
         connection.handler = self._on_leaving
 
     def _on_leaving(self, connection: Connection, mask: int) -> None:
@@ -601,9 +624,6 @@ class Engine:
 
     def _at_end(self, connection: Connection, now: int) -> None:
         """The server closed."""
-        if connection.request is None:
-            self._close(connection)
-            return
         try:
             done = connection.reader.end()
         except Truncated:
@@ -617,9 +637,7 @@ class Engine:
             self._fail(connection, Failure.CLOSED, "the server closed the connection without an answer")
 
     def _broken(self, connection: Connection, error: OSError) -> None:
-        if connection.request is None:
-            self._close(connection)
-        elif isinstance(error, self._dialer.tls_errors):
+        if isinstance(error, self._dialer.tls_errors):
             self._fail(connection, Failure.TLS, tls_reason(error))
         elif connection.answered and connection.reader.untouched():
             self._resend(connection)
@@ -637,17 +655,16 @@ class Engine:
         self._hold(0, request, begun)
 
     def _misframed(self, connection: Connection, error: BadFraming | ExtraBytes) -> None:
-        if connection.request is None:
-            self._close(connection)
-        elif isinstance(error, ExtraBytes):
+        if isinstance(error, ExtraBytes):
             self._fail(connection, Failure.EXTRA_BYTES, "bytes came after the end of the answer")
         else:
             self._fail(connection, Failure.BAD_FRAMING, str(error))
 
     def _out_of_time(self, connection: Connection, now: int) -> None:
         if self.stop is not Stop.INTERRUPTED:
-            self.counts.lower_bounds += 1
-            self.recorder.total.append(now - connection.begun)
+            self._record_lower_bound(now - connection.begun)
+        if not connection.connected_at:
+            self._dialer.give_up_on(connection.origin, connection.address)
         if self.stop is not None:
             failure = Failure.CUT_OFF
         elif not connection.ready_at:
@@ -655,6 +672,11 @@ class Engine:
         else:
             failure = Failure.READ_TIMEOUT if connection.first_at else Failure.WAIT_TIMEOUT
         self._fail(connection, failure, MEANING[failure])
+
+    def _record_lower_bound(self, nanoseconds: int) -> None:
+        """A request that took at least so long, so that the slowest are not missing from the latencies."""
+        self.counts.lower_bounds += 1
+        self.recorder.total.append(nanoseconds)
 
     def _not_connected(self, connection: Connection, error: OSError) -> None:
         self._close(connection)
@@ -670,16 +692,18 @@ class Engine:
             self._no_connection(request, error)
 
     def _no_connection(self, request: Prepared, error: OSError) -> None:
+        place = self._dialer.place(request.origin)
         if isinstance(error, socket.gaierror):
-            self._give_up(request, Failure.RESOLVE, f"{request.origin.host} does not resolve: {os_reason(error)}")
+            host = self._dialer.host(request.origin)
+            self._give_up(request, Failure.RESOLVE, f"{host} does not resolve: {os_reason(error)}")
         elif is_local_shortage(error.errno or 0):
             self._give_up(request, Failure.LOCAL, os_reason(error))
-        elif isinstance(error, ConnectionRefusedError) or error.errno == errno.ECONNREFUSED:
-            self._give_up(request, Failure.REFUSED, f"{request.origin} refused the connection")
+        elif error.errno == errno.ECONNREFUSED:
+            self._give_up(request, Failure.REFUSED, f"{place} refused the connection")
         elif error.errno in (errno.ECONNRESET, errno.EPIPE):
-            self._give_up(request, Failure.RESET, "the server reset the connection")
+            self._give_up(request, Failure.RESET, f"{place} reset the connection")
         else:
-            self._give_up(request, Failure.UNREACHABLE, os_reason(error))
+            self._give_up(request, Failure.UNREACHABLE, f"{place}: {os_reason(error)}")
 
     def _give_up(self, request: Prepared, failure: Failure, words: str) -> None:
         """A request that got no connection: its place rests a little, so that a dead server is not hammered."""
@@ -708,12 +732,18 @@ class Engine:
             self.stop = Stop.DEAD
 
     def _close(self, connection: Connection) -> None:
-        descriptor = connection.sock.fileno()
+        descriptor = connection.descriptor
         del self._connections[descriptor]
+        connection.rest = None
         if connection.request is None:
             self._leaving.pop(descriptor, None)
-            idle = self._idle.get(connection.origin)
-            if idle and connection in idle:
-                idle.remove(connection)
+            self._no_longer_idle(connection)
         self._poller.forget(descriptor)
         connection.sock.close()
+
+    def _no_longer_idle(self, connection: Connection) -> None:
+        idle = self._idle.get(connection.origin)
+        if idle and connection in idle:
+            idle.remove(connection)
+            if not idle:
+                del self._idle[connection.origin]

@@ -67,6 +67,11 @@ class Source:
                 yield from ((at, [line]) for at, raw in enumerate(lines, number) if (line := _usable(raw)))
             number += len(lines)
 
+    def close(self) -> None:
+        self._file.close()
+        if self._copy is not None:
+            self._copy.close()
+
     def _chunks(self) -> Iterator[bytes]:
         """Pieces of whole lines. A pipe is kept in a temporary file as it is read, for the next pass."""
         rest = b""

@@ -249,6 +249,10 @@ def refuse_contradictions(plan: Plan) -> None:
             f"-c {plan.concurrency} at once, but only -n {plan.number} requests in all",
             hint=f"add -n {max(1000, plan.concurrency * 10)}, or lower -c",
         )
+    if plan.route.local_address and plan.route.unix_socket:
+        raise Misuse(
+            "-B and --unix-socket exclude each other", hint="a unix socket has no address to connect from"
+        )
     if plan.requests and plan.requests.format == "access-log" and plan.url is None:
         raise Misuse(
             "an access log holds paths, not hosts: it needs a URL",

@@ -6,6 +6,7 @@ The i-th request of a run is the i-th line of the file, from the top again when 
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
@@ -83,11 +84,12 @@ def _passes(plan: Plan, source: Source, tally: Tally) -> Iterator[Iterator[Prepa
     """Pass after pass over the file; each is asked for when the one before has ended."""
     assert plan.requests is not None
     shuffled = plan.requests.order == "random"
-    yield _one_pass(plan, source, tally, shuffled=shuffled)
-    tally.in_file = source.usable - tally.skipped
-    while tally.in_file and not plan.once:
-        tally.wrapped += 1
-        yield _one_pass(plan, source, Tally(), shuffled=shuffled)
+    with closing(source):
+        yield _one_pass(plan, source, tally, shuffled=shuffled)
+        tally.in_file = source.usable - tally.skipped
+        while tally.in_file and not plan.once:
+            tally.wrapped += 1
+            yield _one_pass(plan, source, Tally(), shuffled=shuffled)
 
 
 def _one_pass(plan: Plan, source: Source, tally: Tally, *, shuffled: bool) -> Iterator[Prepared]:

@@ -33,8 +33,7 @@ def carry_out(
     tally = Tally()
     dialer = Dialer(plan)
     requests = request_stream(plan, tally)
-    if plan.url is not None:
-        dialer.prepare(plan.url.origin)
+    dialer.prepare(plan.url.origin if plan.url else None)
     recorder = Recorder(on_row)
     engine = Engine(plan, requests, dialer, recorder, observer=observer, trace=trace)
     started_at = time.time()

@@ -34,6 +34,7 @@ class Dialer:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._addresses: dict[Origin, list[Address]] = {}
+        self._unresolved: dict[Origin, socket.gaierror] = {}
         # Plain ints: the socket module's enums cost more than the system calls they name.
         self._kind = int(socket.SOCK_STREAM) | int(getattr(socket, "SOCK_NONBLOCK", 0))
         self._buffer = plan.route.socket_buffer
@@ -43,42 +44,70 @@ class Dialer:
         self.would_wait = _WOULD_WAIT
         self.tls_errors: tuple[type[OSError], ...] = ()
 
-    def prepare(self, origin: Origin) -> None:
-        """Resolve and load what the first connection needs, so that a mistake is said before the run.
+    def prepare(self, origin: Origin | None) -> None:
+        """Resolve and load what is known before the run, so that a mistake is said before the first request.
 
-        Raises Misuse for files and options, Unable for a name that does not resolve.
+        `origin` is the only one, or None where each request names its own. Raises Misuse for files and
+        options, Unable for a name that does not resolve.
         """
         if self._plan.route.local_address:
             self._local = _local_address(self._plan.route.local_address)
-        if origin.scheme == "https":
+        if self._plan.tls != Tls() or (origin is not None and origin.scheme == "https"):
             self._load_tls()
+        if origin is None:
+            return
         try:
             self.addresses(origin)
         except socket.gaierror as error:
-            name = self._dialled(origin)[0]
             raise Unable(
-                f"{name} does not resolve: {os_reason(error)}",
+                f"{self.host(origin)} does not resolve: {os_reason(error)}",
                 hint="check the spelling, or give the address with --connect-to HOST:PORT",
                 code="resolve",
             ) from error
 
     def addresses(self, origin: Origin) -> list[Address]:
-        """Where to connect for an origin, best first. Raises socket.gaierror."""
+        """Where to connect for an origin, best first. Raises socket.gaierror, each time the same."""
         known = self._addresses.get(origin)
-        if known is None:
-            known = self._addresses[origin] = self._resolve(origin)
-        return known
+        if known is not None:
+            return known
+        if origin in self._unresolved:
+            raise self._unresolved[origin]
+        try:
+            found = self._addresses[origin] = self._resolve(origin)
+        except socket.gaierror as error:
+            # The whole run waits while a name is looked up, so a bad one is looked up once.
+            self._unresolved[origin] = error
+            raise
+        return found
+
+    def host(self, origin: Origin) -> str:
+        """The name that is looked up for an origin."""
+        return self._dialled(origin)[0]
+
+    def place(self, origin: Origin) -> str:
+        """What is dialled for an origin, in words."""
+        if self._plan.route.unix_socket is not None:
+            return self._plan.route.unix_socket
+        if self._plan.route.proxy is not None:
+            return f"the proxy {':'.join(map(str, self._plan.route.proxy))}"
+        host, port = self._dialled(origin)
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def _resolve(self, origin: Origin) -> list[Address]:
         if self._plan.route.unix_socket is not None:
             self._own_segment = sys.maxsize  # a unix socket has no Nagle
             return [Address(int(socket.AF_UNIX), self._plan.route.unix_socket)]
         host, port = self._dialled(origin)
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:  # an empty label, or one above 63 characters
+            raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
         addresses = [Address(int(family), at) for family, _, _, _, at in found]
         if self._local is not None:
             family = self._local.family
-            addresses = [address for address in addresses if address.family == family] or addresses
+            addresses = [address for address in addresses if address.family == family]
+            if not addresses:
+                raise socket.gaierror(socket.EAI_ADDRFAMILY, "no address of the family that -B has")
         return list(dict.fromkeys(addresses))
 
     def _dialled(self, origin: Origin) -> tuple[str, int]:
@@ -171,7 +200,8 @@ def tls_context(tls: Tls) -> "ssl.SSLContext":
     if tls.certificate is not None:
         certificate = tls.certificate
         _or_misuse(
-            lambda: context.load_cert_chain(certificate),
+            # An empty password keeps OpenSSL from asking for one on the terminal.
+            lambda: context.load_cert_chain(certificate, password=""),
             f"-E {tls.certificate}",
             "give one PEM file with the certificate chain and its unencrypted key",
         )
