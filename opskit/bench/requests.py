@@ -18,14 +18,17 @@ from opskit.bench.plan import (
     Shape,
     Url,
     fixed_request,
+    has_scheme,
     parse_header,
+    parse_method,
     parse_url,
     request_head,
     sendable,
 )
 from opskit.errors import Misuse, OpskitError
 
-_CHECKED_AHEAD = 50_000  # lines that are judged before anything is sent
+_CHECKED_AHEAD = 20_000  # lines that are judged before anything is sent,
+_CHECKED_BYTES = 2 << 20  # but no more of a file than is read at once
 
 
 @dataclass
@@ -74,8 +77,17 @@ def _repeat(request: Prepared) -> Iterator[Prepared]:
 
 
 def _judge_first_lines(plan: Plan, source: Source) -> None:
-    for _ in islice(_one_pass(plan, source.lines(shuffled=False), source.name, Tally()), _CHECKED_AHEAD):
+    first = islice(_up_to(_CHECKED_BYTES, source.lines(shuffled=False)), _CHECKED_AHEAD)
+    for _ in _one_pass(plan, first, source.name, Tally()):
         pass
+
+
+def _up_to(size: int, lines: Iterator[Line]) -> Iterator[Line]:
+    for number, line in lines:
+        yield number, line
+        size -= len(line)
+        if size < 0:
+            return
 
 
 def _passes(plan: Plan, source: Source, tally: Tally) -> Iterator[Prepared]:
@@ -126,7 +138,7 @@ def _from_urls(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> It
 
 
 def _parsed(text: str, name: str, number: int, line: bytes) -> Url:
-    if "://" not in text:
+    if not has_scheme(text):
         raise Misuse(
             f"{_place(name, number)}: '{_start_of(line)}' is not a whole URL",
             hint="give the base URL too (opskit bench -R FILE http://host/search?q=), or whole URLs in the file",
@@ -186,23 +198,30 @@ def _from_jsonl(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> I
     """{"method", "url", "headers", "body", "label"} a line, each of them optional where there is a base URL."""
     make = _Maker(plan)
     for number, line in lines:
-        entry = _JsonLine(name, number, line.decode("utf-8", "replace"))
+        entry = _JsonLine(name, number, line)
         url = entry.url(plan.url)
         if entry.get("url", "").encode().translate(None, PLAIN):
             tally.encoded += 1
         shape = entry.shape(plan.shape)
-        yield make.special(url, entry.get("method", shape.method).upper(), shape, entry.get("label", None))
+        if url.credentials:
+            shape = replace(shape, credentials=url.credentials)
+        yield make.special(url, entry.method(plan.shape), shape, entry.get("label", None))
 
 
 class _JsonLine:
     """One line of a .jsonl file; everything wrong with it is said with line and column."""
 
-    def __init__(self, name: str, number: int, text: str) -> None:
-        self._name, self._number, self._text = name, number, text
+    def __init__(self, name: str, number: int, line: bytes) -> None:
+        self._name, self._number, self._text = name, number, line.decode("utf-8", "replace")
         try:
-            self.value = json.loads(text)
+            self.value = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            column = len(line[: error.start].decode()) + 1
+            raise self._error(column, "not UTF-8, which JSON is to be in") from error
         except json.JSONDecodeError as error:
             raise self._error(error.colno, f"not JSON: {error.msg}") from error
+        except (ValueError, RecursionError) as error:  # a number of too many digits; brackets too deep
+            raise self._error(1, f"JSON that cannot be read: {error}") from error
         if not isinstance(self.value, dict):
             raise self._error(1, 'expected an object such as {"url": "/path"}')
         for key, value in self.value.items():
@@ -214,8 +233,6 @@ class _JsonLine:
         kind, words = _JSON_TYPES[key]
         if not isinstance(value, kind):
             raise self._error(self._column(key), f"'{key}' must be {words}")
-        if key == "method" and not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", str(value)):
-            raise self._error(self._column(key), f"'{value}' is no method")
         if key == "headers" and not all(isinstance(part, str) for part in self.value["headers"].values()):
             raise self._error(self._column(key), f"'headers' must be {words}")
 
@@ -230,10 +247,18 @@ class _JsonLine:
     def get(self, key: str, default: Any) -> Any:
         return self.value.get(key, default)
 
+    def method(self, shape: Shape) -> str:
+        try:
+            return parse_method(self.get("method", shape.method)).upper()
+        except Misuse as error:
+            raise self._error(
+                self._column("method"), f"{error.message.removeprefix('-m ')}; {error.hint}"
+            ) from error
+
     def url(self, base: Url | None) -> Url:
         text = self.get("url", "")
         try:
-            if "://" in text:
+            if has_scheme(text):
                 return parse_url(text)
             if base is not None:
                 return Url(base.origin, base.target + sendable(text.encode("utf-8", "surrogatepass")))
@@ -248,7 +273,7 @@ class _JsonLine:
         try:
             own = tuple(parse_header(f"{name}: {value}") for name, value in own)
         except Misuse as error:
-            raise self._error(self._column("headers"), error.message) from error
+            raise self._error(self._column("headers"), error.message.removeprefix("-H ")) from error
         names = {name.lower() for name, _ in own}
         headers = tuple(pair for pair in shape.headers if pair[0].lower() not in names) + own
         body = self.get("body", None)
