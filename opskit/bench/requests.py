@@ -27,7 +27,7 @@ from opskit.bench.plan import (
 )
 from opskit.errors import Misuse, OpskitError
 
-_CHECKED_AHEAD = 20_000  # lines that are judged before anything is sent,
+_CHECKED_AHEAD = 2000  # lines that are judged before anything is sent,
 _CHECKED_BYTES = 2 << 20  # but no more of a file than is read at once
 
 
@@ -128,12 +128,25 @@ def _appended(plan: Plan, base: Url, lines: Iterator[Line], tally: Tally) -> Ite
         yield tuple.__new__(Prepared, (before + line + after, origin, head_request, None))
 
 
+# A URL that is sent as it stands: its origin, and a path that holds neither a fragment nor anything to encode.
+_PLAIN_URL = re.compile(rb"(https?://[^/?#@\x00-\x20\x7f-\xff]+)(/[\x21\x22\x24-\x7e]*)")
+
+
 def _from_urls(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
     make = _Maker(plan)
+    heads: dict[bytes, tuple[Origin, bytes, bytes]] = {}
     for number, line in lines:
+        plain = _PLAIN_URL.fullmatch(line)
+        known = heads.get(plain[1]) if plain else None
+        if plain and known:
+            origin, before, after = known
+            yield Prepared(before + plain[2] + after, origin, plan.shape.method == "HEAD", None)
+            continue
         url = _parsed(line.decode("utf-8", "surrogateescape"), name, number, line)
         if line.translate(None, PLAIN):
             tally.encoded += 1
+        if plain:
+            heads[plain[1]] = make.head(url)
         yield make.request(url)
 
 
@@ -164,23 +177,28 @@ class _Maker:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._origins: dict[Origin, Origin] = {}
         self._heads: dict[tuple[Origin, str], tuple[Origin, bytes, bytes]] = {}
 
-    def request(self, url: Url) -> Prepared:
+    def head(self, url: Url) -> tuple[Origin, bytes, bytes]:
+        """The origin, always the same object for the engine to compare, and the bytes around the target."""
         shape = self._plan.shape
         key = (url.origin, url.credentials)
         known = self._heads.get(key)
         if known is None:
             mine = replace(shape, credentials=url.credentials) if url.credentials else shape
-            known = (url.origin, *request_head(mine, self._plan.route, url.origin, shape.method, shape.body))
+            origin = self._origins.setdefault(url.origin, url.origin)
+            known = (origin, *request_head(mine, self._plan.route, origin, shape.method, shape.body))
             self._heads[key] = known
-        origin, before, after = known  # the first Origin object of its kind: the engine compares by identity
-        return Prepared(before + url.target + after, origin, shape.method == "HEAD", None)
+        return known
+
+    def request(self, url: Url) -> Prepared:
+        origin, before, after = self.head(url)
+        return Prepared(before + url.target + after, origin, self._plan.shape.method == "HEAD", None)
 
     def special(self, url: Url, method: str, shape: Shape, label: str | None) -> Prepared:
         """A request with a method, headers or body of its own."""
-        key = (url.origin, "")
-        origin = self._heads.setdefault(key, (url.origin, b"", b""))[0]
+        origin = self._origins.setdefault(url.origin, url.origin)
         before, after = request_head(shape, self._plan.route, origin, method, shape.body)
         return Prepared(before + url.target + after, origin, method == "HEAD", label)
 
