@@ -440,6 +440,14 @@ def test_an_access_log_is_replayed_with_its_paths(file: Write, form: bytes) -> N
     assert (tally.lines, tally.skipped, tally.encoded) == (5, 6, 1)
 
 
+def test_methods_of_a_log_do_not_spoil_each_other(file: Write) -> None:
+    path = file(COMMON % b"HEAD /h HTTP/1.1" + COMMON % b"GET /g HTTP/1.1")
+    found = list(request_stream(plan_of(path, "http://h/", format="access-log"), Tally()))
+    assert [request.wire.split(b"\r\n")[:2] for request in found] == [
+        [b"HEAD /h HTTP/1.1", b"Host: h"], [b"GET /g HTTP/1.1", b"Host: h"],
+    ]  # fmt: skip
+
+
 def test_a_log_is_replayed_below_the_path_of_the_url(file: Write) -> None:
     path = file(COMMON % b"GET /a HTTP/1.1")
     assert targets(plan_of(path, "http://h/app/", format="access-log")) == [b"/app/a"]
