@@ -208,19 +208,21 @@ def _shape(
     keep_alive: bool,
 ) -> "Shape":
     from opskit import __version__
-    from opskit.bench.plan import Shape, parse_header
+    from opskit.bench.plan import Shape, parse_header, parse_method, parse_value
     from opskit.errors import Misuse
 
     if sum(map(bool, (post, put, head))) > 1:
         raise Misuse("-p, -u and -i exclude each other", hint="with -p or -u, -m METHOD names another method")
     body = post or put
     return Shape(
-        method=method or ("POST" if post else "PUT" if put else "HEAD" if head else "GET"),
+        method=parse_method(method)
+        if method
+        else ("POST" if post else "PUT" if put else "HEAD" if head else "GET"),
         headers=tuple(parse_header(line) for line in header or ()),
-        cookies=tuple(cookie or ()),
+        cookies=tuple(parse_value(each, "-C") for each in cookie or ()),
         credentials=credentials or "",
         body=_body(body) if body else None,
-        content_type=content_type,
+        content_type=parse_value(content_type, "-T"),
         keep_alive=keep_alive,
         user_agent=f"opskit-bench/{__version__}",
     )

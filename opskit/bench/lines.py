@@ -3,6 +3,7 @@
 import random
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +15,7 @@ CHUNK = 1 << 16  # bytes read at once: few enough that the answers in flight do 
 LONGEST_LINE = 1 << 20
 PLAIN = bytes(range(0x21, 0x7F)) + b"\n"  # what needs no second look
 
+_LOOKED_AT = 8192  # bytes in which a binary file shows itself
 _BLOCK = 1 << 16  # bytes whose lines stay together when a file is shuffled
 _BLOCKS_MIXED = 16
 _BOM = b"\xef\xbb\xbf"
@@ -34,12 +36,16 @@ class Source:
     def __init__(self, file: RequestsFile) -> None:
         self.name = "standard input" if file.path == "-" else file.path
         self._random = random.Random(file.seed)
-        self._file = _open(file.path)
+        self._file = self._closed_with_me(_open(file.path)) if file.path != "-" else _standard_input()
         self.usable = 0
         self.can_be_read_twice = self._file.seekable()
         if file.order == "random" and not self.can_be_read_twice:
-            self._file, self.can_be_read_twice = _spooled(self._file), True
-        self._copy = None if self.can_be_read_twice else tempfile.TemporaryFile()  # noqa: SIM115
+            self._file, self.can_be_read_twice = self._closed_with_me(_spooled(self._file)), True
+        self._copy = None if self.can_be_read_twice else self._closed_with_me(_temporary())
+
+    def _closed_with_me(self, file: BinaryIO) -> BinaryIO:
+        weakref.finalize(self, file.close)
+        return file
 
     def batches(self, *, shuffled: bool) -> Iterator[Batch]:
         """One pass over the usable lines: not blank, no comment, no line end. `usable` counts them."""
@@ -67,35 +73,31 @@ class Source:
                 yield from ((at, [line]) for at, raw in enumerate(lines, number) if (line := _usable(raw)))
             number += len(lines)
 
-    def close(self) -> None:
-        self._file.close()
-        if self._copy is not None:
-            self._copy.close()
-
     def _chunks(self) -> Iterator[bytes]:
         """Pieces of whole lines. A pipe is kept in a temporary file as it is read, for the next pass."""
-        rest = b""
-        while data := self._read(CHUNK):
-            if not rest and b"\0" in data[:8192]:
-                raise Misuse(
-                    f"{self.name} looks binary: it holds a NUL byte",
-                    hint="-R takes a text file in UTF-8 with one request per line",
-                )
+        data, rest = self._read(CHUNK), b""
+        if b"\0" in data[:_LOOKED_AT]:
+            raise Misuse(
+                f"{self.name} looks binary: it holds a NUL byte",
+                hint="-R takes a text file in UTF-8 with one request per line",
+            )
+        while data:
             if self._copy is not None:
-                self._copy.write(data)
+                _write(self._copy, data)
             end = data.rfind(b"\n") + 1
+            if len(rest) + (data.find(b"\n") if end else len(data)) > LONGEST_LINE + 1:  # one for a CR
+                raise self._too_long()
             if end:
                 yield rest + data[:end]
                 rest = data[end:]
             else:
                 rest += data
-            if len(rest) > LONGEST_LINE:
-                raise Misuse(
-                    f"{self.name}: a line is longer than 1 MiB",
-                    hint="is it a text file, one request per line?",
-                )
+            data = self._read(CHUNK)
         if rest:
             yield rest
+
+    def _too_long(self) -> Misuse:
+        return Misuse(f"{self.name}: a line is longer than 1 MiB", hint="is it a text file, one request per line?")
 
     def _read(self, size: int) -> bytes:
         try:
@@ -118,17 +120,27 @@ class Source:
         """The usable lines that begin in one block."""
         position = self._file.seek(max(0, start - 1))
         if start:
-            position += len(self._file.readline(LONGEST_LINE))
-        while position < start + _BLOCK and (raw := self._file.readline(LONGEST_LINE)):
+            position += len(self._line())
+        while position < start + _BLOCK and (raw := self._line()):
             line = _usable(raw.removeprefix(_BOM) if position == 0 else raw)
             position += len(raw)
             if line:
                 yield line
 
+    def _line(self) -> bytes:
+        line = self._file.readline(LONGEST_LINE + 2)
+        if len(line.rstrip(b"\r\n")) > LONGEST_LINE:
+            raise self._too_long()
+        return line
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise Misuse("-R -: standard input is closed", hint="pipe the requests in, or name a file")
+    return sys.stdin.buffer
+
 
 def _open(path: str) -> BinaryIO:
-    if path == "-":
-        return sys.stdin.buffer
     try:
         return Path(path).open("rb")
     except IsADirectoryError as error:
@@ -144,11 +156,25 @@ def _open(path: str) -> BinaryIO:
         raise Misuse(f"-R {path}: {os_reason(error)}", hint="name a file that can be read") from error
 
 
+def _temporary() -> BinaryIO:
+    return tempfile.TemporaryFile()
+
+
 def _spooled(pipe: BinaryIO) -> BinaryIO:
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 — lives as long as the run
+    copy = _temporary()
     while data := pipe.read(LONGEST_LINE):
-        copy.write(data)
+        _write(copy, data)
     return copy
+
+
+def _write(copy: BinaryIO, data: bytes) -> None:
+    try:
+        copy.write(data)
+    except OSError as error:
+        raise Unable(
+            f"no room to keep standard input for another pass: {os_reason(error)}",
+            hint="give -R a file, or set TMPDIR to a place with room",
+        ) from error
 
 
 def _usable(raw: bytes) -> bytes:

@@ -11,7 +11,12 @@ from opskit.errors import Misuse
 
 PORTS = {"http": 80, "https": 443}
 _UNSENDABLE = re.compile(rb"[^\x21-\x7e]")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # token, RFC 9110 section 5.6.2
+_UNSENDABLE_IN_TEXT = re.compile(r"[\t\r\n]")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_USERINFO = re.compile(r"((?:^|://)[^/?#@:]*):[^/?#@]*@")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2: methods, names of headers
+_LINE_BREAK = re.compile(r"[\r\n\0]")
+_LARGEST_BUFFER = 2**31 - 1  # what setsockopt takes
 
 
 class Origin(NamedTuple):
@@ -148,25 +153,30 @@ def sendable(text: bytes) -> bytes:
     return _UNSENDABLE.sub(lambda match: b"%%%02X" % match[0][0], text)
 
 
+def has_scheme(text: str) -> bool:
+    """Whether a text begins as a whole URL does; one that only holds "://" further on does not."""
+    return _SCHEME.match(text) is not None
+
+
 def parse_url(text: str) -> Url:
     """Read an http or https URL; the scheme may be missing, as for ab. Raises Misuse."""
-    written = text if "://" in text else f"http://{text}"
+    shown = _USERINFO.sub(r"\1:***@", text)
+    written = text if has_scheme(text) else f"http://{text}"
     try:
-        parts = urlsplit(written)
+        # urlsplit would drop these without a word.
+        parts = urlsplit(_UNSENDABLE_IN_TEXT.sub(lambda match: f"%{ord(match[0]):02X}", written))
         port = parts.port
         host = parts.hostname or ""
     except ValueError as error:
-        raise Misuse(f"'{text}' is not a URL: {error}", hint="write http://host:port/path") from error
+        raise Misuse(f"'{shown}' is not a URL: {error}", hint="write http://host:port/path") from error
     if parts.scheme not in PORTS:
-        raise Misuse(f"'{text}': the scheme {parts.scheme} is unknown", hint="bench speaks http:// and https://")
-    if not host or re.search(r"[\s/\\]", host):
-        raise Misuse(f"'{text}' names no host", hint="write http://host:port/path")
+        raise Misuse(f"'{shown}': the scheme {parts.scheme} is unknown", hint="bench speaks http:// and https://")
+    if not host or re.search(r"[\s/\\]|^[^:]*%", host):
+        raise Misuse(f"'{shown}' names no host", hint="write http://host:port/path")
     if port == 0:
-        raise Misuse(f"'{text}': port 0 cannot be asked", hint="name the port that the server listens on")
-    origin = Origin(parts.scheme, _ascii_host(host, text), port or PORTS[parts.scheme])
+        raise Misuse(f"'{shown}': port 0 cannot be asked", hint="name the port that the server listens on")
+    origin = Origin(parts.scheme, _ascii_host(host, shown), port or PORTS[parts.scheme])
     target = parts.path or "/"
-    if not target.startswith("/"):
-        target = f"/{target}"
     if "?" in written.partition("#")[0]:
         target += f"?{parts.query}"
     credentials = ""
@@ -196,14 +206,28 @@ def parse_host_port(text: str, option: str, default_port: int | None = None) -> 
 def parse_header(text: str) -> tuple[str, str]:
     """`Name: value`. Raises Misuse."""
     name, colon, value = text.partition(":")
-    if not colon or not _HEADER_NAME.fullmatch(name) or re.search(r"[\r\n\0]", value):
+    if not colon or not _TOKEN.fullmatch(name):
         raise Misuse(f"-H '{text}' is not a header", hint="write -H 'Name: value'")
-    return name, value.strip()
+    return name, parse_value(value, "-H").strip()
+
+
+def parse_value(text: str, option: str) -> str:
+    """What may stand in a header's value: no line break, which would begin another header. Raises Misuse."""
+    if _LINE_BREAK.search(text):
+        raise Misuse(f"{option} {text!r} holds a line break or NUL", hint="a header is one line")
+    return text
+
+
+def parse_method(text: str) -> str:
+    """A method as it is sent. Raises Misuse."""
+    if not _TOKEN.fullmatch(text):
+        raise Misuse(f"-m '{text}' is no method", hint="a word such as PATCH or DELETE")
+    return text
 
 
 def basic(credentials: str) -> str:
     """The Authorization field for `user:password` (RFC 7617)."""
-    return "Basic " + b64encode(credentials.encode()).decode()
+    return "Basic " + b64encode(credentials.encode("utf-8", "surrogateescape")).decode()
 
 
 def request_head(
@@ -242,6 +266,10 @@ def refuse_contradictions(plan: Plan) -> None:
         )
     if plan.number is not None and plan.number < 1:
         raise Misuse(f"-n {plan.number}: at least one request is needed", hint="-n 1000, for instance")
+    if plan.seconds == 0 or plan.request_limit == 0:
+        raise Misuse("-t and -s need a time above 0", hint="-t 30s -s 5s, for instance")
+    if plan.route.socket_buffer is not None and not 0 < plan.route.socket_buffer <= _LARGEST_BUFFER:
+        raise Misuse(f"-b {plan.route.socket_buffer}: not a size of a buffer", hint="-b 65536, for instance")
     if plan.concurrency < 1:
         raise Misuse(f"-c {plan.concurrency}: at least one at a time is needed", hint="-c 10, for instance")
     if plan.number is not None and plan.concurrency > plan.number:

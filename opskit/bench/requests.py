@@ -6,9 +6,8 @@ The i-th request of a run is the i-th line of the file, from the top again when 
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 from opskit.bench.lines import PLAIN, Batch, Line, Source, one_by_one
@@ -19,14 +18,17 @@ from opskit.bench.plan import (
     Shape,
     Url,
     fixed_request,
+    has_scheme,
     parse_header,
+    parse_method,
     parse_url,
     request_head,
     sendable,
 )
 from opskit.errors import Misuse, OpskitError
 
-_CHECKED_AHEAD = 50_000  # lines that are judged before anything is sent
+_CHECKED_AHEAD = 2000  # lines that are judged before anything is sent,
+_CHECKED_BYTES = 2 << 20  # but no more of a file than is read at once
 
 
 @dataclass
@@ -76,28 +78,37 @@ def _repeat(request: Prepared) -> Iterator[Prepared]:
 
 
 def _judge_first_lines(plan: Plan, source: Source) -> None:
-    for _ in islice(_one_pass(plan, source, Tally(), shuffled=False), _CHECKED_AHEAD):
+    for _ in _one_pass(plan, _first(source.batches(shuffled=False)), source.name, Tally()):
         pass
+
+
+def _first(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """As many lines as can be judged without being noticed."""
+    lines = size = 0
+    for batch in batches:
+        yield batch
+        lines += len(batch[1])
+        size += sum(map(len, batch[1]))
+        if lines >= _CHECKED_AHEAD or size >= _CHECKED_BYTES:
+            return
 
 
 def _passes(plan: Plan, source: Source, tally: Tally) -> Iterator[Iterator[Prepared]]:
     """Pass after pass over the file; each is asked for when the one before has ended."""
     assert plan.requests is not None
     shuffled = plan.requests.order == "random"
-    with closing(source):
-        yield _one_pass(plan, source, tally, shuffled=shuffled)
-        tally.in_file = source.usable - tally.skipped
-        while tally.in_file and not plan.once:
-            tally.wrapped += 1
-            yield _one_pass(plan, source, Tally(), shuffled=shuffled)
+    yield _one_pass(plan, source.batches(shuffled=shuffled), source.name, tally)
+    tally.in_file = source.usable - tally.skipped
+    while tally.in_file and not plan.once:
+        tally.wrapped += 1
+        yield _one_pass(plan, source.batches(shuffled=shuffled), source.name, Tally())
 
 
-def _one_pass(plan: Plan, source: Source, tally: Tally, *, shuffled: bool) -> Iterator[Prepared]:
+def _one_pass(plan: Plan, batches: Iterator[Batch], name: str, tally: Tally) -> Iterator[Prepared]:
     assert plan.requests is not None
-    batches = source.batches(shuffled=shuffled)
     if plan.requests.format == "lines" and plan.url is not None:
         return _appended(plan, plan.url, batches, tally)
-    return _FORMATS[plan.requests.format](plan, one_by_one(batches), source.name, tally)
+    return _FORMATS[plan.requests.format](plan, one_by_one(batches), name, tally)
 
 
 def _appended(plan: Plan, base: Url, batches: Iterator[Batch], tally: Tally) -> Iterator[Prepared]:
@@ -115,18 +126,31 @@ def _appended(plan: Plan, base: Url, batches: Iterator[Batch], tally: Tally) -> 
             yield tuple.__new__(Prepared, (before + line + after, origin, head_request, None))
 
 
+# A URL that is sent as it stands: its origin, and a path that holds neither a fragment nor anything to encode.
+_PLAIN_URL = re.compile(rb"(https?://[^/?#@\x00-\x20\x7f-\xff]+)(/[\x21\x22\x24-\x7e]*)")
+
+
 def _from_urls(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
     """Lines that are whole URLs."""
     make = _Maker(plan)
+    heads: dict[bytes, tuple[Origin, bytes, bytes]] = {}
     for number, line in lines:
+        plain = _PLAIN_URL.fullmatch(line)
+        known = heads.get(plain[1]) if plain else None
+        if plain and known:
+            origin, before, after = known
+            yield Prepared(before + plain[2] + after, origin, plan.shape.method == "HEAD", None)
+            continue
         url = _parsed(line.decode("utf-8", "surrogateescape"), name, number, line)
         if line.translate(None, PLAIN):
             tally.encoded += 1
+        if plain:
+            heads[plain[1]] = make.head(url)
         yield make.request(url)
 
 
 def _parsed(text: str, name: str, number: int, line: bytes) -> Url:
-    if "://" not in text:
+    if not has_scheme(text):
         raise Misuse(
             f"{_place(name, number)}: '{_start_of(line)}' is not a whole URL",
             hint="give the base URL too (opskit bench -R FILE http://host/search?q=), or whole URLs in the file",
@@ -152,23 +176,28 @@ class _Maker:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._origins: dict[Origin, Origin] = {}
         self._heads: dict[tuple[Origin, str], tuple[Origin, bytes, bytes]] = {}
 
-    def request(self, url: Url) -> Prepared:
+    def head(self, url: Url) -> tuple[Origin, bytes, bytes]:
+        """The origin, always the same object for the engine to compare, and the bytes around the target."""
         shape = self._plan.shape
         key = (url.origin, url.credentials)
         known = self._heads.get(key)
         if known is None:
             mine = replace(shape, credentials=url.credentials) if url.credentials else shape
-            known = (url.origin, *request_head(mine, self._plan.route, url.origin, shape.method, shape.body))
+            origin = self._origins.setdefault(url.origin, url.origin)
+            known = (origin, *request_head(mine, self._plan.route, origin, shape.method, shape.body))
             self._heads[key] = known
-        origin, before, after = known  # the first Origin object of its kind: the engine compares by identity
-        return Prepared(before + url.target + after, origin, shape.method == "HEAD", None)
+        return known
+
+    def request(self, url: Url) -> Prepared:
+        origin, before, after = self.head(url)
+        return Prepared(before + url.target + after, origin, self._plan.shape.method == "HEAD", None)
 
     def special(self, url: Url, method: str, shape: Shape, label: str | None) -> Prepared:
         """A request with a method, headers or body of its own."""
-        key = (url.origin, "")
-        origin = self._heads.setdefault(key, (url.origin, b"", b""))[0]
+        origin = self._origins.setdefault(url.origin, url.origin)
         before, after = request_head(shape, self._plan.route, origin, method, shape.body)
         return Prepared(before + url.target + after, origin, method == "HEAD", label)
 
@@ -186,23 +215,30 @@ def _from_jsonl(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> I
     """{"method", "url", "headers", "body", "label"} a line, each of them optional where there is a base URL."""
     make = _Maker(plan)
     for number, line in lines:
-        entry = _JsonLine(name, number, line.decode("utf-8", "replace"))
+        entry = _JsonLine(name, number, line)
         url = entry.url(plan.url)
         if entry.get("url", "").encode().translate(None, PLAIN):
             tally.encoded += 1
         shape = entry.shape(plan.shape)
-        yield make.special(url, entry.get("method", shape.method).upper(), shape, entry.get("label", None))
+        if url.credentials:
+            shape = replace(shape, credentials=url.credentials)
+        yield make.special(url, entry.method(plan.shape), shape, entry.get("label", None))
 
 
 class _JsonLine:
     """One line of a .jsonl file; everything wrong with it is said with line and column."""
 
-    def __init__(self, name: str, number: int, text: str) -> None:
-        self._name, self._number, self._text = name, number, text
+    def __init__(self, name: str, number: int, line: bytes) -> None:
+        self._name, self._number, self._text = name, number, line.decode("utf-8", "replace")
         try:
-            self.value = json.loads(text)
+            self.value = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            column = len(line[: error.start].decode()) + 1
+            raise self._error(column, "not UTF-8, which JSON is to be in") from error
         except json.JSONDecodeError as error:
             raise self._error(error.colno, f"not JSON: {error.msg}") from error
+        except (ValueError, RecursionError) as error:  # a number of too many digits; brackets too deep
+            raise self._error(1, f"JSON that cannot be read: {error}") from error
         if not isinstance(self.value, dict):
             raise self._error(1, 'expected an object such as {"url": "/path"}')
         for key, value in self.value.items():
@@ -214,8 +250,6 @@ class _JsonLine:
         kind, words = _JSON_TYPES[key]
         if not isinstance(value, kind):
             raise self._error(self._column(key), f"'{key}' must be {words}")
-        if key == "method" and not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", str(value)):
-            raise self._error(self._column(key), f"'{value}' is no method")
         if key == "headers" and not all(isinstance(part, str) for part in self.value["headers"].values()):
             raise self._error(self._column(key), f"'headers' must be {words}")
 
@@ -230,10 +264,18 @@ class _JsonLine:
     def get(self, key: str, default: Any) -> Any:
         return self.value.get(key, default)
 
+    def method(self, shape: Shape) -> str:
+        try:
+            return parse_method(self.get("method", shape.method)).upper()
+        except Misuse as error:
+            raise self._error(
+                self._column("method"), f"{error.message.removeprefix('-m ')}; {error.hint}"
+            ) from error
+
     def url(self, base: Url | None) -> Url:
         text = self.get("url", "")
         try:
-            if "://" in text:
+            if has_scheme(text):
                 return parse_url(text)
             if base is not None:
                 return Url(base.origin, base.target + sendable(text.encode("utf-8", "surrogatepass")))
@@ -248,7 +290,7 @@ class _JsonLine:
         try:
             own = tuple(parse_header(f"{name}: {value}") for name, value in own)
         except Misuse as error:
-            raise self._error(self._column("headers"), error.message) from error
+            raise self._error(self._column("headers"), error.message.removeprefix("-H ")) from error
         names = {name.lower() for name, _ in own}
         headers = tuple(pair for pair in shape.headers if pair[0].lower() not in names) + own
         body = self.get("body", None)

@@ -1,7 +1,7 @@
 """What a run found: counts, latencies, and the arithmetic on them. Nothing here asks the clock or a socket."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -47,7 +47,7 @@ MEANING = {
     Failure.BAD_FRAMING: "the answer is not HTTP, or its end cannot be known",
     Failure.EXTRA_BYTES: "bytes came after the end of the answer",
     Failure.STATUS: "a status of 400 or more (--fail-status)",
-    Failure.LENGTH: "another length than the first answer's (--fail-length)",
+    Failure.LENGTH: "not as long as the first answer (--fail-length)",
     Failure.CUT_OFF: "still in flight when the run ended",
     Failure.LOCAL: "this machine had no ports, descriptors or memory left",
 }
@@ -249,22 +249,51 @@ def to_saved(results: Results) -> dict[str, Any]:
 
 def from_saved(saved: Mapping[str, Any]) -> Results:
     """The inverse of `to_saved`. Raises KeyError, TypeError or ValueError for anything else."""
+    file = saved["requests_file"]
     return Results(
-        run=Run(**saved["run"]),
+        run=Run(**_fitting(Run, saved["run"])),
         stop=Stop(saved["stop"]),
-        **{name: saved[name] for name in _PLAIN_FIELDS},
-        failures=dict(saved["failures"]),
-        status={int(code): count for code, count in saved["status"].items()},
-        first=FirstAnswer(**saved["first"]) if saved["first"] else None,
-        tls=TlsFacts(**saved["tls"]) if saved["tls"] else None,
-        requests_file=saved["requests_file"],
+        **_fitting(Results, {name: saved[name] for name in _PLAIN_FIELDS}),
+        failures={Failure(name).value: _count(count) for name, count in saved["failures"].items()},
+        status={int(code): _count(count) for code, count in saved["status"].items()},
+        first=FirstAnswer(**_fitting(FirstAnswer, saved["first"])) if saved["first"] else None,
+        tls=TlsFacts(**_fitting(TlsFacts, saved["tls"])) if saved["tls"] else None,
+        requests_file=None if file is None else {name: _count(file[name]) for name in _FILE_COUNTS},
         latencies=Latencies(**{name: _unpacked(each) for name, each in saved["histograms"].items()}),
         labels=tuple(
-            LabelTimes(each["label"], each["failed"], _unpacked(each["histogram"])) for each in saved["labels"]
+            LabelTimes(_text(each["label"]), _count(each["failed"]), _unpacked(each["histogram"]))
+            for each in saved["labels"]
         ),
     )
 
 
+_MOST = 2**80  # of any number in a saved run: what is larger was not counted
+
+
+def _fitting(owner: type, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The values for the fields of a dataclass, if each is of its field's type. Raises ValueError."""
+    types = {each.name: each.type for each in fields(owner)}
+    for name, value in saved.items():
+        kind: Any = types[name]
+        number = isinstance(value, int | float)
+        if not isinstance(value, int | float if kind is float else kind) or (number and not 0 <= value < _MOST):
+            raise ValueError(f"{name} is {value!r}")
+    return dict(saved)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, int) and 0 <= value < _MOST:
+        return value
+    raise ValueError(f"{value!r} is no count")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"{value!r} is no text")
+
+
+_FILE_COUNTS = ("lines", "encoded", "skipped", "wrapped")
 _PLAIN_FIELDS = (
     "planned", "started", "seconds", "received", "body", "sent", "opened", "reused", "kept", "resent",
     "lower_bounds", "reason",
@@ -281,4 +310,8 @@ def _packed(histogram: Histogram) -> dict[str, Any]:
 
 
 def _unpacked(packed: Mapping[str, Any]) -> Histogram:
-    return decode(packed["hdr_v2"], total=packed["sum_ns"], lowest=packed["min_ns"], highest=packed["max_ns"])
+    total, lowest, highest = (_count(packed[name]) for name in ("sum_ns", "min_ns", "max_ns"))
+    histogram = decode(_text(packed["hdr_v2"]), total=total, lowest=lowest, highest=highest)
+    if histogram.count and lowest > highest:
+        raise ValueError(f"a histogram from {lowest} to {highest} ns")
+    return histogram

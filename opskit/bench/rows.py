@@ -14,7 +14,7 @@ _IN_MEMORY = 100_000  # rows sorted at once
 
 
 class RowSpool:
-    """Takes rows as they come; gives them back by total time. `started_at` is epoch seconds at `begun` 0."""
+    """Takes rows as they come; gives them back by total time."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[int, int, int, int]] = []
@@ -40,7 +40,7 @@ class RowSpool:
         for total, begun, connect, wait in heapq.merge(self._rows, *map(_read, self._runs)):
             started = self._epoch + begun / 1e9
             figures = (connect, total - connect, total, wait)
-            yield "\t".join([time.ctime(started), f"{started:.0f}", *(str(_ms(each)) for each in figures)]) + "\n"
+            yield "\t".join([time.ctime(started), str(int(started)), *(str(_ms(each)) for each in figures)]) + "\n"
 
 
 def _read(run: BinaryIO) -> Iterator[tuple[int, int, int, int]]:

@@ -39,7 +39,7 @@ def _document(path: str) -> dict[str, Any]:
         document = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise Misuse(f"{path}: {os_reason(error)}", hint=_HINT) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Misuse(f"{path} is not JSON: {error}", hint=_HINT) from error
     if not isinstance(document, dict):
         raise Misuse(f"{path} is not a saved run", hint=_HINT)

@@ -295,7 +295,7 @@ def test_an_early_answer_that_keeps_the_connection_does_not_mix_up_the_next() ->
     with scripted(script) as server:
         started = time.process_time()
         results = bench(server.url, number=3, method="POST", body=bytes(8 << 20), keep_alive=True)
-    assert (results.good, results.opened) == (3, 3)
+    assert (results.good, results.opened) == (3, 3), results.failures
     assert time.process_time() - started < 1, "nothing may spin while the rest of a body cannot be sent"
 
 

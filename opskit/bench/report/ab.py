@@ -1,10 +1,13 @@
 """ab's own outputs, line for line, with the figures put right: text, CSV percentiles, HTML.
 
 Layout from support/ab.c of httpd 2.4 (output_results, output_html_results). One line is missing, `Server Temp
-Key`, which Python's ssl module does not tell; the banner has ab's three lines, but says whose figures these are.
+Key`, which Python's ssl module does not tell. ab's doubts, where median and mean lie further apart than the
+deviation, never come: with the right median they cannot. The banner has ab's three lines, but says whose figures
+these are.
 """
 
 import html
+import math
 from collections.abc import Iterable, Iterator
 
 from opskit.bench.histogram import Histogram, Summary, summarise
@@ -35,7 +38,7 @@ def text(
     end = "\n" if heartbeat and (results.planned is None or results.planned > 150) else ".....done\n"
     yield f"\nBenchmarking {results.run.host}{through} (be patient){end}"
     yield "\n\n"
-    for label, value in _facts(results):
+    for label, value in (*_facts(results), *_rates(results)):
         yield f"{label + ':':<{_LABEL}}{value}\n" if label else value
     if results.completed:
         yield from _times(results, spread=spread)
@@ -50,7 +53,7 @@ def _banner(results: Results) -> Iterator[str]:
 
 
 def _facts(results: Results) -> Iterator[tuple[str, str]]:
-    """(label, value) of each line up to the transfer rate; a label of "" stands for a line of another shape."""
+    """(label, value) of each line before the rates; a label of "" stands for a line of another shape."""
     run, first, tls = results.run, results.first, results.tls
     yield "Server Software", first.server.split(" ")[0] if first else ""
     yield "Server Hostname", run.host
@@ -77,8 +80,6 @@ def _facts(results: Results) -> Iterator[tuple[str, str]]:
     if run.body_sent:
         yield "Total body sent", str(results.sent)
     yield "HTML transferred", f"{results.body} bytes"
-    if results.completed and results.seconds:
-        yield from _rates(results)
 
 
 def _failure_kinds(results: Results) -> str:
@@ -87,8 +88,10 @@ def _failure_kinds(results: Results) -> str:
 
 
 def _rates(results: Results) -> Iterator[tuple[str, str]]:
+    if not (results.completed and results.seconds):
+        return
     done, seconds, concurrency = results.completed, results.seconds, results.run.concurrency
-    received, sent = results.received / 1024 / seconds, results.sent / 1024 / seconds
+    received, sent = _kilobytes_per_second(results)
     yield "Requests per second", f"{done / seconds:.2f} [#/sec] (mean)"
     yield "Time per request", f"{concurrency * seconds * 1000 / done:.3f} [ms] (mean)"
     yield "Time per request", f"{seconds * 1000 / done:.3f} [ms] (mean, across all concurrent requests)"
@@ -98,14 +101,19 @@ def _rates(results: Results) -> Iterator[tuple[str, str]]:
         yield "", f"{'':<{_LABEL}}{received + sent:.2f} kb/s total\n"
 
 
-def _rows(results: Results) -> list[tuple[str, str, Summary]]:
-    """(label, its name in a warning, figures) of the four rows of connection times."""
+def _kilobytes_per_second(results: Results) -> tuple[float, float]:
+    """Received, sent; a kilobyte of ab's has 1024 bytes."""
+    return results.received / 1024 / results.seconds, results.sent / 1024 / results.seconds
+
+
+def _rows(results: Results) -> list[tuple[str, Summary]]:
+    """The four rows of connection times."""
     times = results.latencies
     return [
-        ("Connect:", "the initial connection time", summarise(_per_request(times))),
-        ("Processing:", "the processing time", summarise(times.processing)),
-        ("Waiting:", "the waiting time", summarise(times.first_byte)),
-        ("Total:", "the total time", summarise(times.total)),
+        ("Connect:", summarise(_per_request(times))),
+        ("Processing:", summarise(times.processing)),
+        ("Waiting:", summarise(times.first_byte)),
+        ("Total:", summarise(times.total)),
     ]
 
 
@@ -124,40 +132,25 @@ def _times(results: Results, *, spread: bool) -> Iterator[str]:
     yield "\nConnection Times (ms)\n"
     if not spread:
         yield "              min   avg   max\n"
-        for label, _, row in rows:
-            yield f"{label:<12}{row.min:5.0f} {row.mean:5.0f}{row.max:5.0f}\n"
+        for label, row in rows:
+            yield f"{label:<12}{_whole(row.min):5} {_whole(row.mean):5}{_whole(row.max):5}\n"
         return
     yield "              min  mean[+/-sd] median   max\n"
-    for label, _, row in rows:
-        median = row.percentiles["p50"]
-        yield f"{label:<12}{row.min:5.0f} {row.mean:4.0f} {row.sd:5.1f} {median:6.0f} {row.max:7.0f}\n"
-    for _, what, row in rows:
-        yield _doubt(what, abs(row.mean - row.percentiles["p50"]), row.sd)
-
-
-def _doubt(what: str, apart: float, deviation: float) -> str:
-    if apart > 2 * deviation:
-        return (
-            f"ERROR: The median and mean for {what} are more than twice the standard\n"
-            "       deviation apart. These results are NOT reliable.\n"
-        )
-    if apart > deviation:
-        return (
-            f"WARNING: The median and mean for {what} are not within a normal deviation\n"
-            "        These results are probably not that reliable.\n"
-        )
-    return ""
+    for label, row in rows:
+        median = _whole(row.percentiles["p50"])
+        yield f"{label:<12}{_whole(row.min):5} {_whole(row.mean):4} {row.sd:5.1f} {median:6} {_whole(row.max):7}\n"
 
 
 def _percentiles(total: Histogram) -> Iterator[str]:
     yield "\nPercentage of the requests served within a certain time (ms)\n"
     for percent, value in zip(_PERCENTS, total.percentiles(_PERCENTS), strict=True):
-        yield f"  {percent}%  {_ms(value):5}\n"
-    yield f" 100%  {_ms(total.highest):5} (longest request)\n"
+        yield f"  {percent}%  {_whole(value / 1e6):5}\n"
+    yield f" 100%  {_whole(total.highest / 1e6):5} (longest request)\n"
 
 
-def _ms(nanoseconds: int) -> int:
-    return (nanoseconds + 500_000) // 1_000_000
+def _whole(milliseconds: float) -> int:
+    """Rounded as ab does, a half always up."""
+    return math.floor(milliseconds + 0.5)
 
 
 def csv(results: Results) -> Iterator[str]:
@@ -183,17 +176,31 @@ def page(results: Results, *, table: str = "", row: str = "", cell: str = "bgcol
             )
         elif value.strip():
             yield _html_row([f"<td colspan=4 {cell} >{html.escape(value.strip())}</td>"], row)
+    if results.completed and results.seconds:
+        yield from _html_rates(results, row, cell)
     if results.completed:
         yield _html_row([f"<th {cell} colspan=4>Connection Times (ms)</th>"], row)
-        heads = ("&nbsp;", "min&nbsp;&nbsp;", "avg&nbsp;&nbsp;", "max&nbsp;&nbsp;")
-        yield _html_row([f"<th {cell}>{head}</th>" for head in heads], row)
-        for label, _, figures in _rows(results):
+        heads = ("&nbsp;</th> ", "min</th>   ", "avg</th>   ", "max</th>")
+        yield _html_row([f"<th {cell}>{head}" for head in heads], row)
+        for label, figures in _rows(results):
             if label != "Waiting:":
                 values = (figures.min, figures.mean, figures.max)
-                yield _html_row(
-                    [f"<th {cell}>{label}</th>", *(f"<td {cell}>{value:5.0f}</td>" for value in values)], row
-                )
+                cells = (f"<td {cell}>{_whole(value):5}</td>" for value in values)
+                yield _html_row([f"<th {cell}>{label}</th>", *cells], row)
     yield "</table>\n"
+
+
+def _html_rates(results: Results, row: str, cell: str) -> Iterator[str]:
+    received, sent = _kilobytes_per_second(results)
+    rates = [
+        ("<th{}>Requests per second:</th>", f"{results.completed / results.seconds:.2f}"),
+        ("<th{}>Transfer rate:</th>", f"{received:.2f} kb/s received"),
+    ]
+    if results.run.body_sent:
+        rates.append(("<td{}>&nbsp;</td>", f"{sent:.2f} kb/s sent"))
+        rates.append(("<td{}>&nbsp;</td>", f"{received + sent:.2f} kb/s total"))
+    for head, value in rates:
+        yield _html_row([head.format(f" colspan=2 {cell}"), f"<td colspan=2 {cell}>{value}</td>"], row)
 
 
 def _html_row(cells: Iterable[str], attributes: str) -> str:
