@@ -18,7 +18,7 @@ import pytest
 from tests.command import opskit
 from tests.nginx import Nginx
 from tests.programs import free_port
-from tests.scripted import OK, Scripted, answers, scripted
+from tests.scripted import OK, Peer, Scripted, answers, scripted
 
 
 @pytest.fixture
@@ -82,20 +82,74 @@ def test_ctrl_c_while_nothing_answers() -> None:
 
 
 def test_a_second_ctrl_c_stops_at_once() -> None:
-    """Here while a file is read that never has another line, which the first one cannot end."""
-    with scripted(answers(OK, then="keep")) as server:
-        process = started("-R", "-", server.url, stdin=subprocess.PIPE)
-        assert process.stdin
-        process.stdin.write("line\n")
-        process.stdin.flush()
-        wait_for(server)
+    code = (
+        "import time\n"
+        "from opskit.interrupts import stop_on_interrupt\n"
+        "with stop_on_interrupt(lambda: print('asked to stop', flush=True)):\n"
+        "    print('begun', flush=True)\n"
+        "    time.sleep(30)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    for word in ("begun\n", "asked to stop\n"):
+        assert process.stdout.readline() == word
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in err
+
+
+# A pipe that brings its lines when it likes
+
+
+def test_a_slow_pipe_feeds_a_run_and_ctrl_c_still_reports(server: Scripted) -> None:
+    process = started("--json", "-c", "3", "-R", "-", server.url, stdin=subprocess.PIPE)
+    assert process.stdin
+    for word in ("one", "two", "three"):
+        process.stdin.write(f"{word}\n")
+        process.stdin.flush()
+        time.sleep(0.1)
+    wait_for(server, 3)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=10)
     assert process.returncode == 130
-    assert "Traceback" not in err
+    counts = json.loads(out)["data"]["requests"]
+    assert (counts["started"], counts["good"]) == (3, 3)
+
+
+@pytest.mark.parametrize(("limit", "stop"), [(("-t", "0.5"), "time"), (("-n", "2"), "finished")])
+def test_a_pipe_that_stays_open_does_not_hold_the_run_up(
+    server: Scripted, limit: tuple[str, str], stop: str
+) -> None:
+    process = started("--json", *limit, "-k", "-R", "-", server.url, stdin=subprocess.PIPE)
+    assert process.stdin
+    process.stdin.write("one\ntwo\n")
+    process.stdin.flush()
+    process.wait(10)
+    out = process.stdout.read() if process.stdout else ""
+    process.communicate()
+    data = json.loads(out)["data"]
+    assert (data["stop"], data["requests"]["good"]) == (stop, 2)
+
+
+def test_an_answer_is_timed_rightly_while_the_pipe_has_nothing() -> None:
+    def script(peer: Peer) -> None:
+        for _ in peer.requests():
+            time.sleep(0.05)
+            peer.send(OK)
+
+    with scripted(script) as slow:
+        process = started("--json", "-c", "2", "-k", "-R", "-", slow.url, stdin=subprocess.PIPE)
+        assert process.stdin
+        process.stdin.write("one\n")
+        process.stdin.flush()
+        time.sleep(1)
+        out, _ = process.communicate("two\n", timeout=10)
+    data = json.loads(out)["data"]
+    assert data["requests"]["good"] == 2
+    assert data["latency_ms"]["total"]["max"] < 300
 
 
 # Limits of the machine
