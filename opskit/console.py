@@ -41,7 +41,12 @@ class Stdout:
         """The rich console: colours on a terminal only, never markup read from data."""
         from rich.console import Console
 
-        return Console(
+        class Patient(Console):
+            def on_broken_pipe(self) -> None:
+                """Not rich's own exit: `opskit.cli` knows that a reader who goes away is no error."""
+                raise BrokenPipeError
+
+        return Patient(
             width=None if self.is_terminal else PIPE_WIDTH,
             markup=False,
             highlight=False,

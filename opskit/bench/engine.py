@@ -27,6 +27,7 @@ from opskit.errors import OpskitError, os_reason
 
 READ_SIZE = 16 * 1024  # bytes: one read for a usual answer, and TLS's largest record
 SINK_SIZE = 256 * 1024  # bytes: what a read takes of a body that is only counted
+PIPE_LOOK = 5_000_000  # ns between looks at a pipe that has no request yet
 TICK = 100_000_000  # ns between looks at limits, progress and signals
 LINGER = 1_000_000_000  # ns that a connection may take to close after its last answer
 FIRST_BACKOFF = 10_000_000  # ns after a failure to connect; doubles up to the last
@@ -99,7 +100,10 @@ class Connection:
 
 
 class Engine:
-    """Runs one plan. `requests` yields the requests in order; what it raises ends the run."""
+    """Runs one plan. `requests` yields the requests in order; what it raises ends the run.
+
+    `would_wait` says whether the next of them has not come yet, where that can happen.
+    """
 
     def __init__(
         self,
@@ -108,6 +112,7 @@ class Engine:
         dialer: Dialer,
         recorder: Recorder,
         *,
+        would_wait: Callable[[], bool] | None = None,
         observer: Observer | None = None,
         trace: Trace | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -115,6 +120,7 @@ class Engine:
         self.plan = plan
         self.recorder = recorder
         self._requests = requests if plan.number is None else islice(requests, plan.number)
+        self._no_request_yet = would_wait
         self._dialer = dialer
         self._observer = observer
         self._trace = trace
@@ -132,6 +138,7 @@ class Engine:
         self._connect_failures = 0  # since a connection was last made
         self._in_flight = 0
         self._vacant = 0
+        self._starved = 0  # places that wait for a request to come
         self._keep_alive = plan.shape.keep_alive
         # With none of the rarer wishes, an answer is judged by its framing alone.
         self._judging = True
@@ -172,7 +179,7 @@ class Engine:
         poll, connections, clock = self._poller.poll, self._connections, self._clock
         quick, total, fold = self.recorder.quick, self.recorder.total, self.recorder.fold
         next_tick = begun + TICK
-        while self._in_flight:
+        while self._in_flight or self._starved:
             for descriptor, mask in poll(self._patience(next_tick)):
                 connection = connections.get(descriptor)
                 if connection is not None:
@@ -184,6 +191,8 @@ class Engine:
                 self._next(clock())
             if self._delayed:
                 self._start_delayed(clock())
+            if self._starved:
+                self._feed_starved()
             if clock() >= next_tick or self.stop is Stop.INTERRUPTED:
                 next_tick = clock() + TICK
                 self._tick(begun, ends)
@@ -191,7 +200,8 @@ class Engine:
     def _patience(self, next_tick: int) -> float:
         """Seconds that the poller may wait."""
         due = min(next_tick, self._delayed[0][0]) if self._delayed else next_tick
-        return max(0, due - self._clock()) / 1e9
+        wait = due - self._clock()
+        return max(0, min(wait, PIPE_LOOK) if self._starved else wait) / 1e9
 
     def _tick(self, begun: int, ends: int | None) -> None:
         now = self._clock()
@@ -227,6 +237,8 @@ class Engine:
         """The next request of the plan, or None when there is to be no other."""
         if self.stop is not None:
             return None
+        if self._no_request_yet is not None and self._starve():
+            return None
         try:
             request = next(self._requests, None)
         except OpskitError as error:
@@ -237,6 +249,19 @@ class Engine:
             if self._trace is not None:
                 self._trace.sent(request)
         return request
+
+    def _starve(self) -> bool:
+        """Whether to leave the place empty until a pipe brings the next request."""
+        assert self._no_request_yet is not None
+        waits = self.counts.started != self.plan.number and self._no_request_yet()
+        self._starved += waits
+        return waits
+
+    def _feed_starved(self) -> None:
+        places, self._starved = self._starved, 0
+        for _ in range(places):
+            self._in_flight += 1
+            self._next(self._clock())
 
     def _next(self, now: int) -> None:
         """Fill a free place with the next request, or give the place up."""

@@ -1,6 +1,7 @@
 """The -R file as lines: in order or shuffled, from a file or a pipe, in constant memory."""
 
 import random
+import select
 import sys
 import tempfile
 import weakref
@@ -38,6 +39,7 @@ class Source:
         self._random = random.Random(file.seed)
         self._file = self._closed_with_me(_open(file.path)) if file.path != "-" else _standard_input()
         self.usable = 0
+        self.at_hand = 0  # usable lines read so far, handed out or not
         self.can_be_read_twice = self._file.seekable()
         if file.order == "random" and not self.can_be_read_twice:
             self._file, self.can_be_read_twice = self._closed_with_me(_spooled(self._file)), True
@@ -67,11 +69,18 @@ class Source:
             lines = chunk.split(b"\n")
             if lines[-1] == b"":
                 lines.pop()
-            if _all_plain(chunk):
-                yield number, lines
-            else:
-                yield from ((at, [line]) for at, raw in enumerate(lines, number) if (line := _usable(raw)))
+            batches = [(number, lines)]
+            if not _all_plain(chunk):
+                batches = [(at, [line]) for at, raw in enumerate(lines, number) if (line := _usable(raw))]
+            self.at_hand += sum(len(lines) for _, lines in batches)
+            yield from batches
             number += len(lines)
+
+    def would_wait(self) -> bool:
+        """Whether to read on is to wait for a pipe that has nothing yet."""
+        if self.can_be_read_twice or self._file.closed:
+            return False
+        return not select.select([self._file], [], [], 0)[0]
 
     def _chunks(self) -> Iterator[bytes]:
         """Pieces of whole lines. A pipe is kept in a temporary file as it is read, for the next pass."""

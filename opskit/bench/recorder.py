@@ -7,7 +7,7 @@ from opskit.bench.histogram import Histogram
 from opskit.bench.results import LabelTimes, Latencies
 
 BATCH = 256  # samples folded at once: cheap enough not to delay the answers that wait
-MOST_LABELS = 1000
+MOST_LABELS = 200  # each has a histogram, of about 100 kB
 OTHER_LABELS = "(other labels)"
 
 
@@ -60,10 +60,12 @@ class Recorder:
             batch.clear()
 
     def labelled(self, label: str, total: int | None) -> None:
-        """A request with a label; `total` is None if it failed. Labels beyond the thousandth share one name."""
-        if label not in self._labels and len(self._labels) >= MOST_LABELS:
-            label = OTHER_LABELS
-        histogram, failures = self._labels.setdefault(label, (Histogram(), [0]))
+        """A request with a label; `total` is None if it failed. Those beyond the first 200 share one name."""
+        if label not in self._labels:
+            if len(self._labels) >= MOST_LABELS:
+                label = OTHER_LABELS
+            self._labels.setdefault(label, (Histogram(), [0]))
+        histogram, failures = self._labels[label]
         if total is None:
             failures[0] += 1
         else:

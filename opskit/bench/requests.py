@@ -69,7 +69,30 @@ def request_stream(plan: Plan, tally: Tally) -> Iterator[Prepared]:
             f"{source.name} holds no request",
             hint="one per line; blank lines and lines starting with # do not count",
         ) from None
-    return chain([first], stream)
+    requests = chain([first], stream)
+    return requests if source.can_be_read_twice else PipeFed(requests, source, tally)
+
+
+class PipeFed:
+    """Requests from a pipe, which may have none for a while."""
+
+    def __init__(self, requests: Iterator[Prepared], source: Source, tally: Tally) -> None:
+        self._requests = requests
+        self._source = source
+        self._tally = tally
+        self._handed_out = 0
+
+    def __iter__(self) -> Iterator[Prepared]:
+        return self
+
+    def __next__(self) -> Prepared:
+        request = next(self._requests)
+        self._handed_out += 1
+        return request
+
+    def would_wait(self) -> bool:
+        """Whether the next one has not come yet."""
+        return self._handed_out + self._tally.skipped >= self._source.at_hand and self._source.would_wait()
 
 
 def _repeat(request: Prepared) -> Iterator[Prepared]:

@@ -8,7 +8,7 @@ from opskit import __version__, redact
 from opskit.bench.engine import Engine, Observer, Trace
 from opskit.bench.plan import Plan, Url, refuse_contradictions
 from opskit.bench.recorder import Recorder, Row
-from opskit.bench.requests import Tally, request_stream
+from opskit.bench.requests import PipeFed, Tally, request_stream
 from opskit.bench.results import Results, Run, Stop
 from opskit.bench.transport import SPARE_DESCRIPTORS, Dialer, raise_descriptor_limit
 from opskit.errors import OpskitError
@@ -35,7 +35,15 @@ def carry_out(
     requests = request_stream(plan, tally)
     dialer.prepare(plan.url.origin if plan.url else None)
     recorder = Recorder(on_row)
-    engine = Engine(plan, requests, dialer, recorder, observer=observer, trace=trace)
+    engine = Engine(
+        plan,
+        requests,
+        dialer,
+        recorder,
+        would_wait=requests.would_wait if isinstance(requests, PipeFed) else None,
+        observer=observer,
+        trace=trace,
+    )
     started_at = time.time()
     with interrupts(engine.interrupt):
         engine.run()

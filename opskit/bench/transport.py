@@ -219,7 +219,8 @@ def _or_misuse(load: Callable[[], None], option: str, hint: str) -> None:
     try:
         load()
     except ssl.SSLError as error:
-        raise Misuse(f"{option}: {error.reason or error}", hint=hint) from error
+        reason = getattr(error, "reason", None) or error.args[0]  # OpenSSL does not always give one
+        raise Misuse(f"{option}: {reason}", hint=hint) from error
     except OSError as error:
         raise Misuse(f"{option}: {os_reason(error)}", hint=hint) from error
 
