@@ -35,3 +35,8 @@ def url(text: str) -> str:
     return urlunsplit(
         (parts.scheme, netloc, parts.path, _SECRET_PARAMETER.sub(rf"\1={MASK}", parts.query), parts.fragment)
     )
+
+
+def target(text: str) -> str:
+    """A request target, path and query, treated as `url` treats it."""
+    return url(f"http://host{text}").removeprefix("http://host")

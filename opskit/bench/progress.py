@@ -2,10 +2,10 @@
 
 import sys
 
+from opskit import redact
 from opskit.bench.plan import Prepared
 from opskit.bench.wire import Head
 from opskit.console import LiveLine, talk
-from opskit.redact import header_value
 
 _EVERY_WITHOUT_END = 10_000  # requests between two lines when no one knows how many there will be
 
@@ -75,8 +75,9 @@ class VerboseTrace:
         self._level = level
 
     def sent(self, request: Prepared) -> None:
-        head = request.wire.partition(b"\r\n\r\n")[0].decode("latin-1")
-        talk("INFO: " + "\n      ".join(_redacted(line) for line in head.split("\r\n")))
+        first, *fields = request.wire.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+        method, target, version = first.split(" ")
+        talk("\n      ".join([f"INFO: {method} {redact.target(target)} {version}", *map(_redacted, fields)]))
 
     def answered(self, head: Head, length: int) -> None:
         talk(f"LOG: answer received: {head.status}, {length} bytes, server {head.server or 'not named'}")
@@ -88,4 +89,4 @@ class VerboseTrace:
 
 def _redacted(line: str) -> str:
     name, colon, value = line.partition(": ")
-    return f"{name}: {header_value(name, value)}" if colon else line
+    return f"{name}: {redact.header_value(name, value)}" if colon else line

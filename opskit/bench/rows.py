@@ -34,7 +34,7 @@ class RowSpool:
         self._rows.clear()
 
     def lines(self) -> Iterator[str]:
-        """ab's gnuplot file: start (words and epoch), connect, processing, total, wait in whole ms."""
+        """ab's gnuplot file, once: start (words and epoch), connect, processing, total, wait in whole ms."""
         yield "starttime\tseconds\tctime\tdtime\tttime\twait\n"
         self._rows.sort()
         for total, begun, connect, wait in heapq.merge(self._rows, *map(_read, self._runs)):
@@ -44,9 +44,10 @@ class RowSpool:
 
 
 def _read(run: BinaryIO) -> Iterator[tuple[int, int, int, int]]:
-    run.seek(0)
-    while data := run.read(_ROW.size * 1024):
-        yield from _ROW.iter_unpack(data)
+    with run:
+        run.seek(0)
+        while data := run.read(_ROW.size * 1024):
+            yield from _ROW.iter_unpack(data)
 
 
 def _ms(nanoseconds: int) -> int:

@@ -99,4 +99,4 @@ def _run_facts(plan: Plan, started_at: float) -> Run:
 
 
 def _path(url: Url) -> str:
-    return redact.url(url.target.decode("ascii"))
+    return redact.target(url.target.decode("ascii"))

@@ -164,7 +164,8 @@ class ResponseReader:
                 head = self._memory.get(data[:end])
             if head is not None:
                 self.head = head
-                self.body_size = len(data) - end
+                size = len(data) - end  # below 0 if this head is shorter than the usual one, and came alone
+                self.body_size = size if size > 0 else 0
                 self.left = head.length - self.body_size
                 if self.left == 0:
                     return True

@@ -164,6 +164,15 @@ def test_answers_follow_one_another_on_a_kept_connection(answers: list[Answer], 
         assert judged(reader, cut(answer.wire, range(size, len(answer.wire), size))) == answer.verdict
 
 
+def test_a_short_head_is_whole_after_a_longer_one() -> None:
+    reader = ResponseReader(({}, {}))
+    short, long = b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
+    for data in (short, long, short, long, short):
+        reader.start(head_request=False)
+        assert reader.feed(data)
+        assert (reader.body_size, reader.left) == (3 if data is long else 0, 0)
+
+
 @pytest.mark.parametrize(
     ("data", "untouched"),
     [(b"", True), (b"H", False), (b"HTTP/1.1 100 Continue\r\n\r\n", False), (ANSWERS[0].wire[:-1], False)],
