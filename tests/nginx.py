@@ -112,6 +112,7 @@ def running_nginx(directory: Path) -> Iterator[Nginx]:
     (www / "100k").write_bytes(b"y" * 102400)
     authority = Authority(directory)
     authority.sign("server", "subjectAltName=DNS:good.test,DNS:localhost,IP:127.0.0.1")
+    authority.sign("client")
     authority.sign("expired", "subjectAltName=DNS:localhost,IP:127.0.0.1", days=-1)
     config = directory / "nginx.conf"
     config.write_text(
