@@ -8,21 +8,19 @@ does for a usual answer is one `recv`, one look at a remembered head, one append
 import errno
 import heapq
 import os
-import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import count, islice
-from typing import Any, Protocol
+from typing import Protocol
 
-from opskit.bench.certificate import tls_facts
-from opskit.bench.plan import Origin, Plan, Prepared, connect_request
+from opskit.bench.connection import Connection
+from opskit.bench.opener import Opener
+from opskit.bench.plan import Origin, Plan, Prepared
 from opskit.bench.poller import HANGUP, READ, WRITE, Poller, best_poller
-from opskit.bench.recorder import BATCH, Recorder, Row
+from opskit.bench.recorder import BATCH, Counts, Recorder, Row
 from opskit.bench.results import MEANING, Failure, FirstAnswer, Stop, TlsFacts
-from opskit.bench.transport import Address, Dialer, is_local_shortage, tls_reason
-from opskit.bench.wire import BadFraming, ExtraBytes, Head, ResponseReader, Truncated
+from opskit.bench.transport import Dialer, tls_reason
+from opskit.bench.wire import BadFraming, ExtraBytes, Head, Truncated
 from opskit.errors import OpskitError, os_reason
 
 READ_SIZE = 16 * 1024  # bytes: one read for a usual answer, and TLS's largest record
@@ -48,55 +46,6 @@ class Trace(Protocol):
 
     def sent(self, request: Prepared) -> None: ...
     def answered(self, head: Head, length: int) -> None: ...
-
-
-@dataclass(slots=True)
-class Counts:
-    """What has happened so far. Bytes are those of the sockets, under TLS before encryption."""
-
-    started: int = 0
-    answered: list[int] = field(default_factory=lambda: [0] * 1000)  # by status
-    failures: Counter[Failure] = field(default_factory=Counter)
-    received: int = 0
-    body: int = 0
-    sent: int = 0
-    opened: int = 0
-    reused: int = 0
-    kept: int = 0
-    resent: int = 0
-    lower_bounds: int = 0
-
-
-class Connection:
-    """One socket and the request on it. Times are ns; 0 means not yet."""
-
-    __slots__ = (
-        "address", "answered", "begun", "connected_at", "descriptor", "dialled_at", "first_at", "handler",
-        "origin", "reader", "ready_at", "recv", "request", "rest", "send", "sock", "tls",
-    )  # fmt: skip
-
-    def __init__(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> None:
-        self.reader = ResponseReader(memories)
-        self.rest: memoryview | None = None
-        self.handler: Callable[[Connection, int], None]
-
-    def begin(self, request: Prepared, begun: int, address: Address, sock: Any, dialled_at: int) -> None:
-        """Take a new socket for a request. `begun` is when that was begun first, on whichever connection."""
-        self.request: Prepared | None = request
-        self.origin = request.origin
-        self.begun = begun
-        self.address = address
-        self.dialled_at = dialled_at
-        self.connected_at = self.ready_at = self.first_at = 0
-        self.answered = False  # whether this socket has brought a whole answer
-        self.tls = False
-        self.descriptor: int = sock.fileno()  # a socket that TLS has taken over no longer knows its own
-        self.use(sock)
-
-    def use(self, sock: Any) -> None:
-        self.sock = sock
-        self.recv: Callable[[int], bytes] = sock.recv
-        self.send: Callable[[bytes | memoryview], int] = sock.send
 
 
 class Engine:
@@ -126,6 +75,7 @@ class Engine:
         self._trace = trace
         self._clock = clock
         self._poller: Poller = best_poller()
+        self._opener = Opener(self, dialer, self._poller, clock, plan.route)
         self._sink = bytearray(SINK_SIZE)
         self._memories: tuple[dict[bytes, Head], dict[bytes, Head]] = ({}, {})
         self._limit = int(plan.request_limit * 1e9)
@@ -329,7 +279,7 @@ class Engine:
             self._hold(FIRST_BACKOFF, request, begun)
         elif code in _UNDER_WAY:
             self._connections[connection.descriptor] = connection
-            self._greet(connection, request)
+            self._opener.greet(connection, request)
         else:
             sock.close()
             self._try_elsewhere(connection, OSError(code, os.strerror(code)))
@@ -341,113 +291,12 @@ class Engine:
         longest_unused = next(iter(self._idle.values()))[0]
         self._close(longest_unused)
 
-    def _greet(self, connection: Connection, request: Prepared) -> None:
-        """Watch a new connection. On loopback it is often up already, and takes its request at once."""
-        descriptor = connection.descriptor
-        if connection.origin.scheme == "http":
-            connected_at = self._clock()
-            connection.reader.start(head_request=request.head_request)
-            try:
-                sent = connection.send(request.wire)
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                self._poller.watch(descriptor, READ | HANGUP)
-                self._not_connected(connection, error)
-                return
-            else:
-                self._poller.watch(descriptor, READ | HANGUP)
-                connection.connected_at = connected_at
-                self._ready(connection, connected_at)
-                self.counts.sent += sent
-                if sent < len(request.wire):
-                    self._send_rest(connection, memoryview(request.wire)[sent:])
-                return
-        connection.handler = self._on_connected
-        self._poller.watch(descriptor, WRITE)
-
-    def _on_connected(self, connection: Connection, mask: int) -> None:
-        code = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            self._not_connected(connection, OSError(code, os.strerror(code)))
-            return
-        connection.connected_at = self._clock()
-        if self._dialer.tunnels(connection.origin):
-            self._open_tunnel(connection)
-        elif connection.origin.scheme == "https":
-            self._start_tls(connection)
-        else:
-            self._poller.change(connection.descriptor, READ | HANGUP)
-            self._ready(connection, connection.connected_at)
-            self._send_first(connection)
-
-    def _open_tunnel(self, connection: Connection) -> None:
-        wire = connect_request(connection.origin, self.plan.route)
-        try:
-            sent = connection.send(wire)
-        except OSError as error:
-            self._fail(connection, Failure.PROXY, os_reason(error))
-            return
-        self.counts.sent += sent
-        connection.handler = self._on_tunnel
-        connection.reader.start(head_request=True)  # a 2xx to CONNECT has no body: RFC 9110 section 9.3.6
-        self._poller.change(connection.descriptor, READ | HANGUP)
-
-    def _on_tunnel(self, connection: Connection, mask: int) -> None:
-        try:
-            data = connection.recv(READ_SIZE)
-            self.counts.received += len(data)
-            done = connection.reader.feed(data) if data else False
-        except self._dialer.would_wait:
-            return
-        except ExtraBytes:
-            done = True  # the page of a refusal
-        except BadFraming as error:
-            self._fail(connection, Failure.PROXY, f"the proxy's answer to CONNECT: {error}")
-            return
-        except OSError as error:
-            self._fail(connection, Failure.PROXY, f"the proxy: {os_reason(error)}")
-            return
-        head = connection.reader.head
-        if done and head is not None and 200 <= head.status < 300:
-            connection.connected_at = self._clock()
-            self._start_tls(connection)
-        elif done and head is not None:
-            self._fail(connection, Failure.PROXY, f"the proxy answered CONNECT with {head.status}")
-        elif not data:
-            self._fail(connection, Failure.PROXY, "the proxy closed the connection")
-
-    def _start_tls(self, connection: Connection) -> None:
-        try:
-            connection.use(self._dialer.wrap(connection.sock, connection.origin))
-        except (OSError, ValueError) as error:
-            self._fail(connection, Failure.TLS, str(error))
-            return
-        connection.tls = True
-        connection.handler = self._on_handshake
-        self._on_handshake(connection, 0)
-
-    def _on_handshake(self, connection: Connection, mask: int) -> None:
-        descriptor = connection.descriptor
-        try:
-            connection.sock.do_handshake()
-        except self._dialer.would_wait as error:
-            self._poller.change(descriptor, WRITE if "Write" in type(error).__name__ else READ)
-            return
-        except OSError as error:
-            self._fail(connection, Failure.TLS, tls_reason(error))
-            return
-        if self.tls is None:
-            self.tls = tls_facts(connection.sock)
-        self._poller.change(descriptor, READ | HANGUP)
-        self._ready(connection, self._clock())
-        self._send_first(connection)
-
-    def _send_first(self, connection: Connection) -> None:
+    def send_first(self, connection: Connection) -> None:
+        """The connection is ready and has not got its request yet."""
         assert connection.request is not None
         self._send(connection, connection.request)
 
-    def _ready(self, connection: Connection, now: int) -> None:
+    def ready(self, connection: Connection, now: int) -> None:
         """The connection can take a request."""
         connection.ready_at = now
         connection.handler = self._on_readable
@@ -480,9 +329,9 @@ class Engine:
             return
         self.counts.sent += sent
         if sent < len(wire):
-            self._send_rest(connection, memoryview(wire)[sent:])
+            self.send_rest(connection, memoryview(wire)[sent:])
 
-    def _send_rest(self, connection: Connection, rest: memoryview) -> None:
+    def send_rest(self, connection: Connection, rest: memoryview) -> None:
         connection.rest = rest
         connection.handler = self._on_writable
         self._poller.change(connection.descriptor, READ | WRITE | HANGUP)
@@ -652,24 +501,24 @@ class Engine:
         try:
             done = connection.reader.end()
         except Truncated:
-            self._fail(connection, Failure.TRUNCATED, "the connection ended inside the answer")
+            self.fail(connection, Failure.TRUNCATED, "the connection ended inside the answer")
             return
         if done:
             self._complete(connection, now, 1)
         elif connection.answered:
             self._resend(connection)
         else:
-            self._fail(connection, Failure.CLOSED, "the server closed the connection without an answer")
+            self.fail(connection, Failure.CLOSED, "the server closed the connection without an answer")
 
     def _broken(self, connection: Connection, error: OSError) -> None:
         if isinstance(error, self._dialer.tls_errors):
-            self._fail(connection, Failure.TLS, tls_reason(error))
+            self.fail(connection, Failure.TLS, tls_reason(error))
         elif connection.answered and connection.reader.untouched():
             self._resend(connection)
         elif isinstance(error, ConnectionResetError | BrokenPipeError):
-            self._fail(connection, Failure.RESET, "the server reset the connection")
+            self.fail(connection, Failure.RESET, "the server reset the connection")
         else:
-            self._fail(connection, Failure.UNREACHABLE, os_reason(error))
+            self.fail(connection, Failure.UNREACHABLE, os_reason(error))
 
     def _resend(self, connection: Connection) -> None:
         """The server closed a kept connection as the request came (RFC 9112 section 9.3.1): ask on a new one."""
@@ -681,9 +530,9 @@ class Engine:
 
     def _misframed(self, connection: Connection, error: BadFraming | ExtraBytes) -> None:
         if isinstance(error, ExtraBytes):
-            self._fail(connection, Failure.EXTRA_BYTES, "bytes came after the end of the answer")
+            self.fail(connection, Failure.EXTRA_BYTES, "bytes came after the end of the answer")
         else:
-            self._fail(connection, Failure.BAD_FRAMING, str(error))
+            self.fail(connection, Failure.BAD_FRAMING, str(error))
 
     def _out_of_time(self, connection: Connection, now: int) -> None:
         if self.stop is not Stop.INTERRUPTED:
@@ -696,14 +545,14 @@ class Engine:
             failure = Failure.CONNECT_TIMEOUT
         else:
             failure = Failure.READ_TIMEOUT if connection.first_at else Failure.WAIT_TIMEOUT
-        self._fail(connection, failure, MEANING[failure])
+        self.fail(connection, failure, MEANING[failure])
 
     def _record_lower_bound(self, nanoseconds: int) -> None:
         """A request that took at least so long, so that the slowest are not missing from the latencies."""
         self.counts.lower_bounds += 1
         self.recorder.total.append(nanoseconds)
 
-    def _not_connected(self, connection: Connection, error: OSError) -> None:
+    def not_connected(self, connection: Connection, error: OSError) -> None:
         self._close(connection)
         self._try_elsewhere(connection, error)
 
@@ -717,18 +566,7 @@ class Engine:
             self._no_connection(request, error)
 
     def _no_connection(self, request: Prepared, error: OSError) -> None:
-        place = self._dialer.place(request.origin)
-        if isinstance(error, socket.gaierror):
-            host = self._dialer.host(request.origin)
-            self._give_up(request, Failure.RESOLVE, f"{host} does not resolve: {os_reason(error)}")
-        elif is_local_shortage(error.errno or 0):
-            self._give_up(request, Failure.LOCAL, os_reason(error))
-        elif error.errno == errno.ECONNREFUSED:
-            self._give_up(request, Failure.REFUSED, f"{place} refused the connection")
-        elif error.errno in (errno.ECONNRESET, errno.EPIPE):
-            self._give_up(request, Failure.RESET, f"{place} reset the connection")
-        else:
-            self._give_up(request, Failure.UNREACHABLE, f"{place}: {os_reason(error)}")
+        self._give_up(request, *self._dialer.why_not(request.origin, error))
 
     def _give_up(self, request: Prepared, failure: Failure, words: str) -> None:
         """A request that got no connection: its place rests a little, so that a dead server is not hammered."""
@@ -737,7 +575,8 @@ class Engine:
         self._connect_failures += 1
         self._hold(min(FIRST_BACKOFF << rounds, LAST_BACKOFF), None, 0)
 
-    def _fail(self, connection: Connection, failure: Failure, words: str) -> None:
+    def fail(self, connection: Connection, failure: Failure, words: str) -> None:
+        """The request on a connection ends badly, and the connection with it."""
         request = connection.request
         assert request is not None
         self._close(connection)

@@ -1,14 +1,33 @@
-"""Takes the times of a run as they come, in constant memory."""
+"""Takes the counts and times of a run as they come, in constant memory."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from opskit.bench.histogram import Histogram
-from opskit.bench.results import LabelTimes, Latencies
+from opskit.bench.results import Failure, LabelTimes, Latencies
 
 BATCH = 256  # samples folded at once: cheap enough not to delay the answers that wait
 MOST_LABELS = 200  # each has a histogram, of about 100 kB
 OTHER_LABELS = "(other labels)"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened so far. Bytes are those of the sockets, under TLS before encryption."""
+
+    started: int = 0
+    answered: list[int] = field(default_factory=lambda: [0] * 1000)  # by status
+    failures: Counter[Failure] = field(default_factory=Counter)
+    received: int = 0
+    body: int = 0
+    sent: int = 0
+    opened: int = 0
+    reused: int = 0
+    kept: int = 0
+    resent: int = 0
+    lower_bounds: int = 0
 
 
 class Row(NamedTuple):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opskit.bench.plan import Origin, Plan, Tls
+from opskit.bench.results import Failure
 from opskit.errors import Misuse, Unable, os_reason
 
 if TYPE_CHECKING:
@@ -124,6 +125,19 @@ class Dialer:
         known.pop(0)
         return True
 
+    def why_not(self, origin: Origin, error: OSError) -> tuple[Failure, str]:
+        """The name under which a failure to connect is counted, and its words."""
+        place = self.place(origin)
+        if isinstance(error, socket.gaierror):
+            return Failure.RESOLVE, f"{self.host(origin)} does not resolve: {os_reason(error)}"
+        if error.errno in _LOCAL_SHORTAGE:
+            return Failure.LOCAL, os_reason(error)
+        if error.errno == errno.ECONNREFUSED:
+            return Failure.REFUSED, f"{place} refused the connection"
+        if error.errno in (errno.ECONNRESET, errno.EPIPE):
+            return Failure.RESET, f"{place} reset the connection"
+        return Failure.UNREACHABLE, f"{place}: {os_reason(error)}"
+
     def tunnels(self, origin: Origin) -> bool:
         return self._plan.route.proxy is not None and origin.scheme == "https"
 
@@ -231,9 +245,8 @@ def tls_reason(error: OSError) -> str:
     return str(message).replace("_", " ").lower()
 
 
-def is_local_shortage(error_number: int) -> bool:
-    """Errors of this machine, not of the server: no ports, descriptors or memory left."""
-    return error_number in (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# Errors of this machine, not of the server: no ports, descriptors or memory left.
+_LOCAL_SHORTAGE = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def raise_descriptor_limit(needed: int) -> None:
