@@ -20,7 +20,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = Path(path)
     try:
-        if target.exists() and not target.is_file():
+        if target.exists() and (not target.is_file() or target.is_relative_to("/dev")):
             with target.open("wb") as device:
                 yield device
             return

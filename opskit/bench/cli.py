@@ -146,15 +146,15 @@ def bench(
         interrupts=stop_on_interrupt,
     )
     watch.done(results.completed)
-    _write_files(results, save, csv, gnuplot, rows)
-    errors = (*((error.note(),) if error else ()), *_nothing_answered(results))
+    lost = tuple(_write_files(results, save, csv, gnuplot, rows))
+    errors = (*((error.note(),) if error else ()), *lost, *_nothing_answered(results))
     how = _Rendering(shown, table or "", row or "", cell or "bgcolor=white", no_percentiles, no_spread, quiet)
     return Outcome(
         command="bench",
         schema="bench/1",
         data=results.to_dict(),
         render=how.of(results),
-        exit_code=_exit_code(results),
+        exit_code=_exit_code(results) or (ExitCode.UNABLE if lost else ExitCode.OK),
         errors=errors,
         as_json=as_json,
     )
@@ -287,17 +287,25 @@ def _row_spool(gnuplot: str | None) -> "RowSpool | None":
 
 def _write_files(
     results: "Results", save: str | None, csv: str | None, gnuplot: str | None, rows: "RowSpool | None"
-) -> None:
+) -> Iterator[ErrorNote]:
+    """Write the files that were asked for; the report is shown all the same when one cannot be written."""
     from opskit.bench.report import ab
     from opskit.bench.saved import keep
+    from opskit.errors import OpskitError
     from opskit.files import write_lines
 
+    wanted: list[Callable[[], None]] = []
     if save:
-        keep(results, save)
+        wanted.append(lambda: keep(results, save))
     if csv:
-        write_lines(csv, ab.csv(results))
+        wanted.append(lambda: write_lines(csv, ab.csv(results)))
     if gnuplot and rows:
-        write_lines(gnuplot, rows.lines())
+        wanted.append(lambda: write_lines(gnuplot, rows.lines()))
+    for write in wanted:
+        try:
+            write()
+        except OpskitError as error:
+            yield error.note()
 
 
 def _exit_code(results: "Results") -> int:
@@ -315,10 +323,18 @@ def _nothing_answered(results: "Results") -> Iterator[ErrorNote]:
 
     if results.answered or results.stop in (Stop.INTERRUPTED, Stop.BAD_REQUEST):
         return
-    hint = "is the server up, and is this its port? `opskit target` starts one to try"
-    if "certificate" in results.reason:
-        hint = "trust its issuer with --cacert FILE, or skip the check with --insecure"
-    yield ErrorNote("no_answer", f"not one of {results.started:,} requests got an answer: {results.reason}", hint)
+    asked = "the request got no" if results.started == 1 else f"not one of {results.started:,} requests got an"
+    yield ErrorNote("no_answer", f"{asked} answer: {results.reason}", _next_step(results))
+
+
+def _next_step(results: "Results") -> str:
+    """What to try when nothing answered."""
+    reason = results.reason
+    if "expired" in reason or "mismatch" in reason or "not valid for" in reason:
+        return "the certificate itself must be put right; --insecure skips the check"
+    if "certificate" in reason:
+        return "trust its issuer with --cacert FILE, or skip the check with --insecure"
+    return "is the server up, and is this its port? `opskit target` starts one to try"
 
 
 class _Rendering:

@@ -15,7 +15,7 @@ MS = 1_000_000
 def test_rows_come_back_by_total_time_from_memory_and_disk(
     monkeypatch: pytest.MonkeyPatch, in_memory: int
 ) -> None:
-    monkeypatch.setattr(rows, "_IN_MEMORY", in_memory)
+    monkeypatch.setattr(rows, "_SORTED_AT_ONCE", in_memory)
     spool = RowSpool()
     begun = time.monotonic_ns()
     for total in (9, 1, 5, 3, 7, 2, 2):

@@ -73,7 +73,9 @@ def _verdict(results: Results) -> Line:
     failed = (f"{results.failed:,} failed", "bold red" if results.failed else "")
     line: Line = [
         (f"{results.rate:,.0f} good requests/s", "bold green" if results.good else "bold"),
-        (f"   {results.good:,} good, ", ""),
+        (f"   {results.good:,} good", ""),
+        (f" ({results.non_2xx:,} not 2xx)" if results.non_2xx else "", "bold yellow"),
+        (", ", ""),
         failed,
         (f", in {format_duration(results.seconds)}", ""),
     ]
@@ -165,8 +167,10 @@ def _shape(total: Histogram, *, ascii_only: bool) -> Iterator[Line]:
 
 def buckets(histogram: Histogram, bars: int = BARS) -> list[tuple[int, int]]:
     """(upper bound in ns, count) of bars from the minimum to the maximum, equal in the logarithm."""
-    lowest, highest = max(histogram.lowest, 1), max(histogram.highest, 2)
-    step = math.log(highest / lowest) / bars if highest > lowest else 1.0
+    lowest, highest = max(histogram.lowest, 1), histogram.highest
+    if highest <= lowest:
+        return [(highest, histogram.count)]
+    step = math.log(highest / lowest) / bars
     found = [0] * bars
     for cell, count in histogram.used():
         middle = min(max(sum(cell_bounds(cell)) / 2, lowest), highest)
