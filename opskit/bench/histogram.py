@@ -123,9 +123,9 @@ class Histogram:
     def deviation(self) -> float:
         """The standard deviation of the samples, from the middles of their cells.
 
-        It is off by no more than 0.05 % of the largest value.
+        It is off by no more than 0.1 % of the largest value.
         """
-        if self.count < 2:
+        if self.count < 2 or self.lowest == self.highest:
             return 0.0
         mean = self.mean()
         squares = sum(count * (sum(cell_bounds(cell)) / 2 - mean) ** 2 for cell, count in self.used())

@@ -70,7 +70,7 @@ def test_the_figures_are_exact_but_for_the_deviation(values: list[int]) -> None:
     assert figures.max == max(values) / 1e6
     assert figures.mean == pytest.approx(statistics.fmean(values) / 1e6, rel=1e-12)
     exact = statistics.stdev(values) / 1e6 if len(values) > 1 else 0.0
-    assert figures.sd == pytest.approx(exact, rel=1e-9, abs=max(values) / 1e6 * ERROR / 2)
+    assert figures.sd == pytest.approx(exact, rel=1e-9, abs=max(values) / 1e6 * ERROR)
     ordered = list(figures.percentiles.values())
     assert ordered == sorted(ordered)
     assert figures.min <= ordered[0]
