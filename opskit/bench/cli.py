@@ -9,7 +9,7 @@ from opskit.options import Json, Quiet
 from opskit.outcome import ErrorNote, ExitCode, Outcome
 
 if TYPE_CHECKING:
-    from opskit.bench.plan import RequestsFile, Route, Shape, Tls
+    from opskit.bench.plan import RequestsFile, Route, Schedule, Shape, Tls
     from opskit.bench.results import Results
     from opskit.bench.rows import RowSpool
     from opskit.console import Stdout
@@ -52,6 +52,8 @@ def bench(
     limit: Annotated[
         str, typer.Option("-s", "--timeout", metavar="TIME", help="Longest time for one request, connecting included.")
     ] = "30",
+    rate: Annotated[str | None, typer.Option("--rate", metavar="RATE", help="Open model: requests/s in all, as 500, 100,500@30s or 10..500@1m; -c is the limit.")] = None,
+    arrivals: Annotated[str, typer.Option("--arrivals", help="With --rate: even, or poisson.")] = "even",
     keep_alive: Annotated[bool, typer.Option("-k", "--keep-alive", help="Keep connections; else each request opens one.")] = False,
     header: Annotated[list[str] | None, typer.Option("-H", "--header", metavar="LINE", help="Add a header line; may repeat.")] = None,
     cookie: Annotated[list[str] | None, typer.Option("-C", "--cookie", metavar="NAME=VALUE", help="Add a cookie; may repeat.")] = None,
@@ -62,6 +64,7 @@ def bench(
     put: Annotated[str | None, typer.Option("-u", "--put", metavar="FILE", help="PUT the bytes of FILE.")] = None,
     content_type: Annotated[str, typer.Option("-T", "--content-type", metavar="TYPE", help="Content-Type of -p and -u.")] = "text/plain",
     keep_going: Annotated[bool, typer.Option("-r", "--keep-going", help="Go on though the first 10 × c requests failed.")] = False,
+    fail_if: Annotated[list[str] | None, typer.Option("--fail-if", metavar="COND", help="Exit 1 if this holds: 'p99 > 250ms', 'failed > 0.1%', 'rate < 500/s', 'status.5xx > 0'; may repeat.")] = None,
     fail_status: Annotated[bool, typer.Option("--fail-status", help="Count a status of 400 or more as a failure.")] = False,
     fail_length: Annotated[bool, typer.Option("--fail-length", help="Count a body of another length than the first as a failure.")] = False,
     variable_length: Annotated[bool, typer.Option("-l", "--variable-length", help="No length is expected (for the ab format).")] = False,
@@ -103,32 +106,36 @@ def bench(
       opskit bench -R urls.txt          every URL in the file once
       opskit bench --json -n 1000 http://127.0.0.1:8080/ | jq .data.rate
 
-    Exit codes: 0 the run was carried out, whatever the server answered; 2 the
-    call or the file is wrong; 3 not one request got an answer; 4 a bad line
-    ended the run; 130 Ctrl-C ended it. Start with `opskit target` for a server
+    Exit codes: 0 the run was carried out, whatever the server answered; 1 a
+    --fail-if held; 2 the call or the file is wrong; 3 not one request got an
+    answer; 4 a bad line ended the run; 130 Ctrl-C ended it. Start with `opskit target` for a server
     to try it on.
     """
     from opskit.bench import plan as plans
+    from opskit.bench import verdict
     from opskit.bench.progress import VerboseTrace, progress
     from opskit.bench.run import carry_out
+    from opskit.bench.thresholds import crossed, parse_thresholds
     from opskit.files import require_writable
     from opskit.interrupts import stop_on_interrupt
     from opskit.units import parse_duration
 
     shown = plans.one_of("html" if html or table or row or cell else form, FORMATS, "--format")
     file = _requests_file(requests, requests_format, order, seed)
+    thresholds = parse_thresholds(fail_if or ())
     time = parse_duration(seconds, bare="s") if seconds is not None else None
     target = plans.parse_url(url) if url is not None else None
     plan = plans.Plan(
         url=target,
         requests=file,
-        number=number if number is not None or file or time is not None else 1,
+        number=number if number is not None or file or time is not None or rate else 1,
         seconds=time,
         concurrency=concurrency,
         request_limit=parse_duration(limit, bare="s"),
         shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive),
         route=_route(unix_socket, connect_to, proxy, proxy_auth, local_address, buffer),
         tls=_tls(insecure, cacert, certificate, protocol, ciphers, no_sni),
+        schedule=_schedule(rate, arrivals, seed),
         keep_going=keep_going,
         fail_status=fail_status,
         fail_length=fail_length,
@@ -148,14 +155,18 @@ def bench(
     watch.done(results.completed)
     lost = tuple(_write_files(results, save, csv, gnuplot, rows))
     errors = (*((error.note(),) if error else ()), *lost, *_nothing_answered(results))
+    too_bad = [
+        ErrorNote("threshold", str(each), "--save keeps the run for a closer look")
+        for each in crossed(thresholds, results)
+    ]
     how = _Rendering(shown, table or "", row or "", cell or "bgcolor=white", no_percentiles, no_spread, quiet)
     return Outcome(
         command="bench",
         schema="bench/1",
-        data=results.to_dict(),
+        data={**results.to_dict(), "verdict": verdict.to_dict(results)},
         render=how.of(results),
-        exit_code=_exit_code(results) or (ExitCode.UNABLE if lost else ExitCode.OK),
-        errors=errors,
+        exit_code=_exit_code(results) or (ExitCode.UNABLE if lost else ExitCode.BAD if too_bad else ExitCode.OK),
+        errors=(*errors, *too_bad),
         as_json=as_json,
     )
 
@@ -175,13 +186,15 @@ def report(
       opskit report run.json
       opskit report run.json --format ab
     """
+    from opskit.bench import verdict
     from opskit.bench.plan import one_of
     from opskit.bench.saved import load
 
     shown = one_of(form, FORMATS, "--format")
     results = load(run)
     how = _Rendering(shown, "", "", "bgcolor=white", no_percentiles, no_spread, quiet=False)
-    return Outcome("report", "bench/1", results.to_dict(), how.of(results), as_json=as_json)
+    data = {**results.to_dict(), "verdict": verdict.to_dict(results)}
+    return Outcome("report", "bench/1", data, how.of(results), as_json=as_json)
 
 
 def _requests_file(path: str | None, form: str, order: str, seed: int | None) -> "RequestsFile | None":
@@ -260,6 +273,14 @@ def _route(
         local_address=local_address,
         socket_buffer=buffer,
     )
+
+
+def _schedule(rate: str | None, arrivals: str, seed: int | None) -> "Schedule | None":
+    from opskit.bench.plan import Schedule, one_of
+    from opskit.bench.schedule import parse_rate
+
+    poisson = one_of(arrivals, ("even", "poisson"), "--arrivals") == "poisson"
+    return Schedule(parse_rate(rate), poisson, seed) if rate is not None else None
 
 
 _TLS_VERSIONS = {"ALL": None, "TLS1": "TLSv1", "TLS1.1": "TLSv1_1", "TLS1.2": "TLSv1_2", "TLS1.3": "TLSv1_3"}

@@ -14,8 +14,23 @@ class Connection:
     """One socket and the request on it. Times are ns; 0 means not yet."""
 
     __slots__ = (
-        "address", "answered", "begun", "connected_at", "descriptor", "dialled_at", "first_at", "handler",
-        "origin", "reader", "ready_at", "recv", "request", "rest", "send", "sock", "tls",
+        "address",
+        "answered",
+        "begun",
+        "connected_at",
+        "descriptor",
+        "first_at",
+        "handler",
+        "origin",
+        "reader",
+        "ready_at",
+        "recv",
+        "request",
+        "rest",
+        "send",
+        "sock",
+        "taken_at",
+        "tls",
     )  # fmt: skip
 
     def __init__(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> None:
@@ -23,13 +38,16 @@ class Connection:
         self.rest: memoryview | None = None
         self.handler: Callable[[Connection, int], None]
 
-    def begin(self, request: Prepared, begun: int, address: Address, sock: Any, dialled_at: int) -> None:
-        """Take a new socket for a request. `begun` is when that was begun first, on whichever connection."""
+    def begin(self, request: Prepared, begun: int, address: Address, sock: Any, taken_at: int) -> None:
+        """Take a new socket for a request, at `taken_at`.
+
+        `begun` is when that was begun first, on whichever connection; with a schedule, when it was due.
+        """
         self.request: Prepared | None = request
         self.origin = request.origin
         self.begun = begun
         self.address = address
-        self.dialled_at = dialled_at
+        self.taken_at = taken_at
         self.connected_at = self.ready_at = self.first_at = 0
         self.answered = False  # whether this socket has brought a whole answer
         self.tls = False

@@ -8,6 +8,7 @@ does for a usual answer is one `recv`, one look at a remembered head, one append
 import errno
 import heapq
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import count, islice
@@ -90,6 +91,11 @@ class Engine:
         self._vacant = 0
         self._starved = 0  # places that wait for a request to come
         self._keep_alive = plan.shape.keep_alive
+        self._paced = plan.schedule is not None
+        self._due: Iterator[int] | None = plan.schedule.due_times() if plan.schedule else None
+        self._begun = 0  # when the run did
+        self._next_due = 0  # ns on the clock
+        self._last_due = 0  # when the schedule ends at the latest
         # With none of the rarer wishes, an answer is judged by its framing alone.
         self._judging = True
         labels = plan.requests is not None and plan.requests.format == "jsonl"
@@ -111,15 +117,22 @@ class Engine:
         begun = self._clock()
         ends = begun + int(self.plan.seconds * 1e9) if self.plan.seconds is not None else None
         try:
-            for _ in range(self.plan.concurrency):
-                self._in_flight += 1
-                self._next(self._clock())
-                if self.stop is not None:
-                    break
+            if self._due is None:
+                self._fill_the_air()
+            else:
+                self._begun, self._next_due = begun, begun + next(self._due)
+                self._last_due = sys.maxsize if ends is None else ends - 1
             self._loop(begun, ends)
         finally:
             self.seconds = (self._clock() - begun) / 1e9
             self._close_all()
+
+    def _fill_the_air(self) -> None:
+        for _ in range(self.plan.concurrency):
+            self._in_flight += 1
+            self._next(self._clock())
+            if self.stop is not None:
+                return
 
     def interrupt(self) -> None:
         """End the run now: what is in flight is counted as cut off."""
@@ -129,7 +142,7 @@ class Engine:
         poll, connections, clock = self._poller.poll, self._connections, self._clock
         quick, total, fold = self.recorder.quick, self.recorder.total, self.recorder.fold
         next_tick = begun + TICK
-        while self._in_flight or self._starved:
+        while self._in_flight or self._starved or self._due is not None:
             for descriptor, mask in poll(self._patience(next_tick)):
                 connection = connections.get(descriptor)
                 if connection is not None:
@@ -143,6 +156,8 @@ class Engine:
                 self._start_delayed(clock())
             if self._starved:
                 self._feed_starved()
+            if self._due is not None:
+                self._start_due(clock())
             if clock() >= next_tick or self.stop is Stop.INTERRUPTED:
                 next_tick = clock() + TICK
                 self._tick(begun, ends)
@@ -150,6 +165,8 @@ class Engine:
     def _patience(self, next_tick: int) -> float:
         """Seconds that the poller may wait."""
         due = min(next_tick, self._delayed[0][0]) if self._delayed else next_tick
+        if self._due is not None and self._has_place():
+            due = min(due, self._next_due)
         wait = due - self._clock()
         return max(0, min(wait, PIPE_LOOK) if self._starved else wait) / 1e9
 
@@ -161,9 +178,8 @@ class Engine:
         if self.stop is not None:
             self._drop_delayed()
         for connection in list(self._connections.values()):
-            if connection.request is not None and (
-                now - connection.begun > self._limit or self.stop is Stop.INTERRUPTED
-            ):
+            since = connection.taken_at if self._paced else connection.begun
+            if connection.request is not None and (now - since > self._limit or self.stop is Stop.INTERRUPTED):
                 self._out_of_time(connection, now)
         for descriptor, since in list(self._leaving.items()):
             if now - since > LINGER:
@@ -215,11 +231,35 @@ class Engine:
 
     def _next(self, now: int) -> None:
         """Fill a free place with the next request, or give the place up."""
-        request = self._take()
+        request = None if self._paced else self._take()
         if request is None:
             self._in_flight -= 1
         else:
             self._dispatch(request, now)
+
+    def _start_due(self, now: int) -> None:
+        """Begin what is due, as far as there are places; `begun` of such a request is when it was due."""
+        if self.stop is not None or self._next_due > self._last_due:
+            self._end_schedule(min(now, self._last_due))
+        while self._due is not None and self._next_due <= min(now, self._last_due) and self._has_place():
+            request = self._take()
+            if request is None:
+                self._due, self._starved = None, 0
+                return
+            due, self._next_due = self._next_due, self._begun + next(self._due)
+            self._in_flight += 1
+            self.recorder.lag.append(now - due)
+            self._dispatch(request, due)
+
+    def _has_place(self) -> bool:
+        return self._in_flight < self.plan.concurrency
+
+    def _end_schedule(self, now: int) -> None:
+        """Count what was due by now and never began."""
+        while self._due is not None and self._next_due <= now:
+            self.counts.unsent += 1
+            self._next_due = self._begun + next(self._due)
+        self._due = None
 
     def _dispatch(self, request: Prepared, begun: int) -> None:
         """Send on an idle connection to the origin, or open one."""
@@ -242,7 +282,7 @@ class Engine:
             if request is None:
                 self._next(now)
             elif now - begun > self._limit:
-                self._record_lower_bound(now - begun)
+                self._record_lower_bound(begun, now)
                 failure = Failure.CONNECT_TIMEOUT if self.stop is None else Failure.CUT_OFF
                 self._give_up(request, failure, MEANING[failure])
             else:
@@ -265,7 +305,7 @@ class Engine:
     def _open(self, request: Prepared, begun: int) -> None:
         if self._idle:
             self._make_room()
-        dialled_at = self._clock()
+        taken_at = self._clock()
         try:
             address = self._dialer.addresses(request.origin)[0]
             sock, code = self._dialer.dial(address, len(request.wire))
@@ -273,7 +313,7 @@ class Engine:
             self._no_connection(request, error)
             return
         connection = self._spare.pop() if self._spare else Connection(self._memories)
-        connection.begin(request, begun, address, sock, dialled_at)
+        connection.begin(request, begun, address, sock, taken_at)
         if code == errno.EAGAIN:  # the queue of a unix socket is full: connect(2)
             sock.close()
             self._hold(FIRST_BACKOFF, request, begun)
@@ -302,10 +342,10 @@ class Engine:
         connection.handler = self._on_readable
         self._connect_failures = 0
         self.counts.opened += 1
-        self.recorder.connect.append(connection.connected_at - connection.dialled_at)
+        self.recorder.connect.append(connection.connected_at - connection.taken_at)
         if connection.tls:
             self.recorder.tls.append(now - connection.connected_at)
-            self.recorder.ready.append(now - connection.dialled_at)
+            self.recorder.ready.append(now - connection.taken_at)
 
     # Requests go out
 
@@ -314,6 +354,8 @@ class Engine:
         connection.request = request
         connection.begun = begun
         connection.first_at = 0
+        if self._paced:
+            connection.taken_at = self._clock()
         self.counts.reused += 1
         self._send(connection, request)
 
@@ -402,16 +444,19 @@ class Engine:
         counts = self.counts
         counts.answered[head.status] += 1
         counts.body += reader.body_size
-        if connection.answered and not connection.first_at:
+        if self._paced:
+            self.recorder.response.append(now - connection.begun)
+            self._record_parts(connection, connection.taken_at, now)
+        elif connection.answered and not connection.first_at:
             self.recorder.quick.append(now - connection.begun)
         else:
-            self._record_parts(connection, now)
+            self._record_parts(connection, connection.begun, now)
         if self._judging:
             self._judge(connection, head, now)
         if head.keep_alive and self._keep_alive and not closed and connection.rest is None:
             counts.kept += 1
             connection.answered = True
-            request = self._take()
+            request = None if self._paced else self._take()
             if request is not None and request.origin is connection.origin:
                 self._reuse(connection, request, now)
                 return
@@ -426,9 +471,9 @@ class Engine:
             self._leave(connection, now, closed)
             self._vacant += 1
 
-    def _record_parts(self, connection: Connection, now: int) -> None:
+    def _record_parts(self, connection: Connection, begun: int, now: int) -> None:
         """The times of an answer that opened its connection, or that came in parts."""
-        begun, first_at = connection.begun, connection.first_at
+        first_at = connection.first_at
         sent_at = begun if connection.answered else connection.ready_at
         if first_at:
             self.recorder.first_byte.append(first_at - sent_at)
@@ -536,7 +581,7 @@ class Engine:
 
     def _out_of_time(self, connection: Connection, now: int) -> None:
         if self.stop is not Stop.INTERRUPTED:
-            self._record_lower_bound(now - connection.begun)
+            self._record_lower_bound(connection.begun, now)
         if not connection.connected_at:
             self._dialer.give_up_on(connection.origin, connection.address)
         if self.stop is not None:
@@ -547,10 +592,12 @@ class Engine:
             failure = Failure.READ_TIMEOUT if connection.first_at else Failure.WAIT_TIMEOUT
         self.fail(connection, failure, MEANING[failure])
 
-    def _record_lower_bound(self, nanoseconds: int) -> None:
+    def _record_lower_bound(self, begun: int, now: int) -> None:
         """A request that took at least so long, so that the slowest are not missing from the latencies."""
         self.counts.lower_bounds += 1
-        self.recorder.total.append(nanoseconds)
+        self.recorder.total.append(now - begun)
+        if self._paced:
+            self.recorder.response.append(now - begun)
 
     def not_connected(self, connection: Connection, error: OSError) -> None:
         self._close(connection)

@@ -99,6 +99,10 @@ class Histogram:
             self.counts.extend([0] * missing)
         return self.counts
 
+    def above(self, value: int) -> int:
+        """How many samples are larger than `value`, to the width of its cell."""
+        return sum(self.counts[cell_of(value) + 1 :])
+
     def percentile(self, percent: float) -> int:
         """The smallest value that at least `percent` % of the samples do not exceed (nearest rank), in ns."""
         return self.percentiles([percent])[0]

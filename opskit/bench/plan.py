@@ -2,11 +2,12 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from opskit.bench.schedule import Segment, due_times
 from opskit.errors import Misuse
 
 PORTS = {"http": 80, "https": 443}
@@ -123,6 +124,19 @@ class RequestsFile:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """When requests are due, whatever became of those before: the rate in segments, and how they arrive."""
+
+    segments: tuple[Segment, ...]
+    poisson: bool = False
+    seed: int | None = None
+
+    def due_times(self) -> Iterator[int]:
+        """In ns from the start."""
+        return due_times(self.segments, poisson=self.poisson, seed=self.seed)
+
+
+@dataclass(frozen=True)
 class Plan:
     """One run. `number` is None where the file or the clock ends it; `seconds` is None without -t."""
 
@@ -135,6 +149,7 @@ class Plan:
     shape: Shape = field(default_factory=Shape)
     route: Route = field(default_factory=Route)
     tls: Tls = field(default_factory=Tls)
+    schedule: Schedule | None = None  # the open model; without it, a request follows the answer to another
     keep_going: bool = False
     fail_status: bool = False
     fail_length: bool = False
@@ -272,6 +287,8 @@ def refuse_contradictions(plan: Plan) -> None:
         raise Misuse(f"-b {plan.route.socket_buffer}: not a size of a buffer", hint="-b 65536, for instance")
     if plan.concurrency < 1:
         raise Misuse(f"-c {plan.concurrency}: at least one at a time is needed", hint="-c 10, for instance")
+    if plan.schedule is not None and not (plan.number or plan.seconds or plan.requests):
+        raise Misuse("--rate says no end", hint="add -t 30s, or -n 1000")
     if plan.number is not None and plan.concurrency > plan.number:
         raise Misuse(
             f"-c {plan.concurrency} at once, but only -n {plan.number} requests in all",

@@ -27,6 +27,7 @@ class Counts:
     reused: int = 0
     kept: int = 0
     resent: int = 0
+    unsent: int = 0
     lower_bounds: int = 0
 
 
@@ -57,6 +58,8 @@ class Recorder:
         self.first_byte: list[int] = []
         self.processing: list[int] = []
         self.total: list[int] = []
+        self.response: list[int] = []
+        self.lag: list[int] = []
         self._quick = Histogram()
         self._once = Histogram()
         self._latencies = Latencies()
@@ -74,6 +77,8 @@ class Recorder:
             (self.first_byte, times.first_byte),
             (self.processing, times.processing),
             (self.total, times.total),
+            (self.response, times.response),
+            (self.lag, times.lag),
         ):
             histogram.record(batch)
             batch.clear()

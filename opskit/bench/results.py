@@ -107,8 +107,9 @@ class TlsFacts:
 class Latencies:
     """Times in ns. `connect` and `tls` have a sample per connection opened, the others one per request.
 
-    `ready` is both together, and empty without TLS. `total` begins when the request was begun, connecting
-    included; `processing` is total less connecting; `first_byte` is the wait from when the request was sent.
+    `ready` is connect and tls together, and empty without TLS. `total` begins when the request was begun,
+    connecting included; `processing` is total less connecting; `first_byte` is the wait from when the request was
+    sent. `response` and `lag` are empty without a rate: the time since a request was due, and how late it began.
     """
 
     connect: Histogram = field(default_factory=Histogram)
@@ -117,6 +118,8 @@ class Latencies:
     first_byte: Histogram = field(default_factory=Histogram)
     processing: Histogram = field(default_factory=Histogram)
     total: Histogram = field(default_factory=Histogram)
+    response: Histogram = field(default_factory=Histogram)
+    lag: Histogram = field(default_factory=Histogram)
 
     def named(self) -> dict[str, Histogram]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -145,6 +148,7 @@ class Results:
     failures: Mapping[str, int]
     status: Mapping[int, int]
     seconds: float
+    cpu_share: float  # CPU time of this process during the run, as a share of one core
     received: int  # bytes, heads and framing included
     body: int  # bytes of bodies, without chunk framing
     sent: int  # bytes
@@ -152,6 +156,7 @@ class Results:
     reused: int  # requests sent on a connection that had already answered one
     kept: int  # answers after which the server kept the connection
     resent: int  # requests sent again because a reused connection turned out closed
+    unsent: int  # requests that were due before the end, but never begun
     lower_bounds: int  # samples in `total` that ended by a limit: it took at least so long
     latencies: Latencies
     first: FirstAnswer | None = None
@@ -183,13 +188,17 @@ class Results:
         return sum(count for status, count in self.status.items() if not 200 <= status < 300)
 
     @property
+    def paced(self) -> bool:
+        """Whether the run followed a schedule."""
+        return self.latencies.lag.count > 0
+
+    @property
     def rate(self) -> float:
         """Good requests per second."""
         return self.good / self.seconds if self.seconds else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """The `data` of the JSON envelope."""
-        summaries = self.latencies.summaries()
         return {
             "url": self.run.url,
             "concurrency": self.run.concurrency,
@@ -203,6 +212,7 @@ class Results:
                 "failed": self.failed,
                 "non_2xx": self.non_2xx,
                 "resent": self.resent,
+                "unsent": self.unsent,
             },
             "failures": dict(self.failures),
             "status": {str(code): count for code, count in sorted(self.status.items())},
@@ -210,12 +220,23 @@ class Results:
             "rate": self.rate,
             "bytes": {"received": self.received, "body": self.body, "sent": self.sent},
             "connections": {"opened": self.opened, "reused": self.reused},
-            "latency_ms": {name: summaries[name].to_dict() for name in ("connect", "tls", "first_byte", "total")},
+            "latency_ms": self._latency_dict(),
             "latency_lower_bounds": self.lower_bounds,
             "requests_file": dict(self.requests_file) if self.requests_file is not None else None,
             "labels": [_label_dict(label) for label in self.labels],
             "tls": asdict(self.tls) if self.tls else None,
+            "cpu_share": self.cpu_share,
         }
+
+    def _latency_dict(self) -> dict[str, dict[str, float]]:
+        """With a rate also `service`, from when a request was sent, and `response`, from when it was due."""
+        summaries = self.latencies.summaries()
+        found = {name: summaries[name].to_dict() for name in ("connect", "tls", "first_byte", "total")}
+        if self.paced:
+            found["service"] = found["total"]
+            found["response"] = summaries["response"].to_dict()
+            found["lag"] = summaries["lag"].to_dict()
+        return found
 
 
 def _label_dict(label: LabelTimes) -> dict[str, Any]:
@@ -295,8 +316,8 @@ def _text(value: object) -> str:
 
 _FILE_COUNTS = ("lines", "encoded", "skipped", "wrapped")
 _PLAIN_FIELDS = (
-    "planned", "started", "seconds", "received", "body", "sent", "opened", "reused", "kept", "resent",
-    "lower_bounds", "reason",
+    "planned", "started", "seconds", "cpu_share", "received", "body", "sent", "opened", "reused", "kept", "resent",
+    "unsent", "lower_bounds", "reason",
 )  # fmt: skip
 
 

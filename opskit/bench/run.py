@@ -44,13 +44,16 @@ def carry_out(
         observer=observer,
         trace=trace,
     )
-    started_at = time.time()
+    started_at, cpu = time.time(), time.process_time()
     with interrupts(engine.interrupt):
         engine.run()
-    return _results(plan, engine, recorder, tally, started_at), engine.error
+    cpu_share = (time.process_time() - cpu) / engine.seconds if engine.seconds else 0.0
+    return _results(plan, engine, recorder, tally, started_at, cpu_share), engine.error
 
 
-def _results(plan: Plan, engine: Engine, recorder: Recorder, tally: Tally, started_at: float) -> Results:
+def _results(
+    plan: Plan, engine: Engine, recorder: Recorder, tally: Tally, started_at: float, cpu_share: float
+) -> Results:
     counts = engine.counts
     return Results(
         run=_run_facts(plan, started_at),
@@ -60,6 +63,7 @@ def _results(plan: Plan, engine: Engine, recorder: Recorder, tally: Tally, start
         failures={failure.value: count for failure, count in counts.failures.most_common()},
         status={status: count for status, count in enumerate(counts.answered) if count},
         seconds=engine.seconds,
+        cpu_share=cpu_share,
         received=counts.received,
         body=counts.body,
         sent=counts.sent,
@@ -67,6 +71,7 @@ def _results(plan: Plan, engine: Engine, recorder: Recorder, tally: Tally, start
         reused=counts.reused,
         kept=counts.kept,
         resent=counts.resent,
+        unsent=counts.unsent,
         lower_bounds=counts.lower_bounds,
         latencies=recorder.latencies(),
         first=engine.first,

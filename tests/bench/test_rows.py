@@ -46,11 +46,13 @@ def test_a_recorder_files_each_list_under_the_times_it_stands_for() -> None:
     taken.processing += [4]
     taken.total += [10, 11]
     taken.connect += [6]
+    taken.response += [20]
+    taken.lag += [2]
     found = taken.latencies()
     counts = {name: (each.count, each.total) for name, each in found.named().items()}
     assert counts == {
         "connect": (1, 6), "tls": (0, 0), "ready": (0, 0), "first_byte": (4, 11), "processing": (4, 12),
-        "total": (4, 24),
+        "total": (4, 24), "response": (1, 20), "lag": (1, 2),
     }  # fmt: skip
     assert taken.quick == taken.total == []
     assert taken.latencies() == found

@@ -77,7 +77,8 @@ OTHER_ROOMS: dict[str, set[str]] = {}
 # Inside a room: which of its own modules each may import. What is not named may import any but `cli`.
 LAYERS: dict[str, dict[str, set[str]]] = {
     "bench": {
-        "plan": set(),
+        "schedule": set(),
+        "plan": {"schedule"},
         "histogram": set(),
         "poller": set(),
         "wire": {"parser_httptools", "parser_h11"},
@@ -92,6 +93,8 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "engine": {"connection", "opener", "plan", "poller", "recorder", "results", "transport", "wire"},
         "rows": {"recorder"},
         "saved": {"results"},
+        "thresholds": {"histogram", "results"},
+        "verdict": {"results"},
     },
 }
 ALONE = {"subprocess": "process", "httpx": "http"}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from opskit.bench.histogram import Histogram, Summary, cell_bounds, summarise
 from opskit.bench.results import MEANING, Failure, Results, Stop
+from opskit.bench.thresholds import judged
+from opskit.bench.verdict import findings, is_valid
 from opskit.units import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ Line = list[tuple[str, str]]  # (text, rich style) pieces
 BARS = 12
 _BAR_WIDTH = 40
 _COLUMNS = ("min", "mean", "sd", "p50", "p90", "p99", "p99.9", "max")
+_ROWS = (("connect", "connect"), ("tls", "TLS"), ("first_byte", "first byte"), ("total", "total"))
+# With a rate: from when a request was sent, from when it should have been, and how far apart these were.
+_ROWS_WITH_A_RATE = (*_ROWS[:-1], ("total", "service"), ("response", "response"), ("lag", "late by"))
 _MOST_LABELS = 10
 _LABEL_COLUMNS = ("requests", "failed", "p50", "p99")
 
@@ -45,10 +50,12 @@ def lines(results: Results, *, ascii_only: bool = False) -> Iterator[Line]:
         yield []
         yield from _latencies(results)
         yield []
-        yield from _shape(results.latencies.total, ascii_only=ascii_only)
+        yield from _shape(judged(results), ascii_only=ascii_only)
     if results.labels:
         yield []
         yield from _labels(results)
+    yield []
+    yield from _trust(results)
 
 
 def _what(results: Results) -> Iterator[Line]:
@@ -103,7 +110,7 @@ def _facts(results: Results) -> Iterator[Line]:
     rate = f" ({format_size(results.received / results.seconds)}/s)" if results.seconds else ""
     yield _fact(
         "Transfer",
-        f"{format_size(results.received)} received{rate}, {format_size(results.body)} of it bodies; "
+        f"{format_size(results.received)} received{rate}, {format_size(results.body)} bodies; "
         f"{format_size(results.sent)} sent",
     )
     if results.first is not None:
@@ -129,10 +136,10 @@ def _connections(results: Results) -> str:
 def _latencies(results: Results) -> Iterator[Line]:
     yield [(f"{'Latency, ms':<13}", "dim"), *((f"{name:>8}", "dim") for name in _COLUMNS)]
     summaries = results.latencies.summaries()
-    for name, label in (("connect", "connect"), ("tls", "TLS"), ("first_byte", "first byte"), ("total", "total")):
+    for name, label in _ROWS_WITH_A_RATE if results.paced else _ROWS:
         figures = summaries[name]
         if figures.count:
-            style = "bold" if name == "total" else ""
+            style = "bold" if name in ("total", "response") else ""
             yield [(f"{label:<13}", ""), *((f"{_ms(value):>8}", style) for value in _values(figures))]
     if results.lower_bounds:
         given_up = f"{results.lower_bounds:,} of the totals are lower bounds: of requests given up unanswered"
@@ -184,6 +191,15 @@ def _bar(share: float, *, ascii_only: bool) -> str:
     if ascii_only:
         return "#" * max(eighths // 8, 1 if share > 0 else 0)
     return "█" * (eighths // 8) + (" ▏▎▍▌▋▊▉"[eighths % 8].strip() or ("▏" if share > 0 and eighths < 8 else ""))
+
+
+def _trust(results: Results) -> Iterator[Line]:
+    """The verdict on the run itself."""
+    found = findings(results)
+    word = ("VALID", "bold green") if is_valid(found) else ("doubtful", "bold yellow")
+    yield [(f"{'This run is':<13}", "dim"), word]
+    for each in found:
+        yield [(f"  {each.doubt.value:<16} ", ""), (each.evidence, "dim")]
 
 
 def _labels(results: Results) -> Iterator[Line]:
