@@ -42,7 +42,7 @@ def test_every_example_works(block: str, server: Running) -> None:
 
 
 def test_every_failure_is_explained_as_the_report_does() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", DOCUMENT, flags=re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| (.+) \|$", DOCUMENT, flags=re.MULTILINE))
     assert rows == {name.value: meaning for name, meaning in MEANING.items()}
 
 
