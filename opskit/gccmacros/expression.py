@@ -77,7 +77,7 @@ class Dialect:
             match = re.match(r"\d+", macros[name].value if name in macros else "")
             return int(match[0]) if match else 0
 
-        c23 = number("__STDC_VERSION__") > 202000
+        c23 = number("__STDC_VERSION__") >= 202000
         wide = macros["__WCHAR_TYPE__"].value if "__WCHAR_TYPE__" in macros else "int"
         return cls(
             cplusplus="__cplusplus" in macros,
@@ -186,6 +186,8 @@ class _Parser:
     def _name(self, name: str) -> Integer:
         if name == "defined":
             return self._defined()
+        if self.dialect.cplusplus and name in NAMED_OPERATORS:
+            raise ExpressionError(f"operator '{name}' has no left operand")
         if self.dialect.true_false and name in ("true", "false"):
             return Integer(int(name == "true"))
         if not self.skip:

@@ -20,7 +20,8 @@ class Family:
     choose the language (None: `-x` and any name). `source` is what is compiled: nothing, or a real empty file
     where the compiler insists. `reads_stdin`: preprocesses standard input, and goes on after a bad `#if`.
     `traces`: prints defines and undefs in order between line markers (`-dD`). `verbose` makes it tell its
-    target and what `native` means; `every_error` keeps it from giving up after the first few.
+    target and what `native` means; `judging`: words that keep it from giving up after the first errors, and make it place an error where a
+    macro is used instead of where it is defined.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Family:
     reads_stdin: bool = True
     traces: bool = True
     verbose: tuple[str, ...] = ("-v",)
-    every_error: tuple[str, ...] = ()
+    judging: tuple[str, ...] = ()
 
     def language_words(self, lang: str) -> tuple[str, ...]:
         """The words that choose a language. Raises Misuse where this family has no such language."""
@@ -52,10 +53,14 @@ class Family:
 
 
 # GCC manual, "Preprocessor Options": -dM; a cross compiler has its target in front of the name.
-GCC = Family("gcc", rf"(?:.+-)?(?:gcc|g\+\+|cc|c\+\+|c89|c99|cpp){VERSION_SUFFIX}")
-CLANG = Family("clang", rf"(?:.+-)?clang(?:\+\+)?{VERSION_SUFFIX}", every_error=("-ferror-limit=0",))
+GCC = Family(
+    "gcc",
+    rf"(?:.+-)?(?:gcc|g\+\+|cc|c\+\+|c89|c99|cpp){VERSION_SUFFIX}",
+    judging=("-ftrack-macro-expansion=0",),
+)
+CLANG = Family("clang", rf"(?:.+-)?clang(?:\+\+)?{VERSION_SUFFIX}", judging=("-ferror-limit=0",))
 INTEL = Family("icx", r"icx|icpx|icc|icpc|dpcpp")
-ZIG = Family("zig", r"zig", every_error=("-ferror-limit=0",))
+ZIG = Family("zig", r"zig", judging=("-ferror-limit=0",))
 # Stops at the first error of a file, so expressions are judged from its dump.
 TCC = Family("tcc", rf"(?:.+-)?tcc{VERSION_SUFFIX}", reads_stdin=False, verbose=())
 # /PD needs Visual Studio 16.8, the conforming preprocessor and a real file.

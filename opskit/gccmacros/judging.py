@@ -73,7 +73,7 @@ def check_expression(text: str) -> str:
 
 def judge_by_compiler(driver: Driver, spec: Spec, texts: Sequence[str]) -> tuple[Verdict, ...]:
     """All expressions in one start of the compiler. Raises NoCompiler, CompilerFailed."""
-    argv = spec.stdin_argv("-P", "-Wundef", "-fno-diagnostics-show-caret", *spec.family.every_error)
+    argv = spec.stdin_argv("-P", "-Wundef", "-fno-diagnostics-show-caret", *spec.family.judging)
     done = driver.attempt(spec, argv, source(texts).encode())
     complaints = _complaints(printable(done.error_text))
     if done.code != 0 and not any(kind == "error" for found in complaints.values() for kind, _ in found):
@@ -195,7 +195,7 @@ def _read_answers(printed: str) -> dict[int, _Answer]:
 def _verdict(spec: Spec, text: str, answer: _Answer, complaints: list[tuple[str, str]]) -> Verdict:
     errors = [message for kind, message in complaints if kind == "error"]
     if errors:
-        return Verdict(text, error=_hinted(text, re.sub(r" \[-W[^]]*\]$", "", errors[0])))
+        return Verdict(text, error=_hinted(text, re.sub(r" \[-W[^]]*\]$", "", errors[0].strip())))
     if not (answer.true or answer.false):
         raise CompilerFailed(f"{spec.label} gave no answer for '{text}'", hint="is it a C preprocessor?")
     undefined = dict.fromkeys(name for _, message in complaints for name in TAKEN_AS_0.findall(message))
