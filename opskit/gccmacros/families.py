@@ -20,8 +20,7 @@ class Family:
     choose the language (None: `-x` and any name). `source` is what is compiled: nothing, or a real empty file
     where the compiler insists. `reads_stdin`: preprocesses standard input, and goes on after a bad `#if`.
     `traces`: prints defines and undefs in order between line markers (`-dD`). `verbose` makes it tell its
-    target and what `native` means; `judging`: words that keep it from giving up after the first errors, and make it place an error where a
-    macro is used instead of where it is defined.
+    target and what `native` means; `judging`: words that keep it from giving up after the first errors, and its errors short.
     """
 
     name: str
@@ -56,11 +55,15 @@ class Family:
 GCC = Family(
     "gcc",
     rf"(?:.+-)?(?:gcc|g\+\+|cc|c\+\+|c89|c99|cpp){VERSION_SUFFIX}",
-    judging=("-ftrack-macro-expansion=0",),
+    judging=("-fno-diagnostics-show-caret",),
 )
-CLANG = Family("clang", rf"(?:.+-)?clang(?:\+\+)?{VERSION_SUFFIX}", judging=("-ferror-limit=0",))
+CLANG = Family(
+    "clang",
+    rf"(?:.+-)?clang(?:\+\+)?{VERSION_SUFFIX}",
+    judging=("-ferror-limit=0", "-fno-caret-diagnostics"),
+)
 INTEL = Family("icx", r"icx|icpx|icc|icpc|dpcpp")
-ZIG = Family("zig", r"zig", judging=("-ferror-limit=0",))
+ZIG = Family("zig", r"zig", judging=("-ferror-limit=0", "-fno-caret-diagnostics"))
 # Stops at the first error of a file, so expressions are judged from its dump.
 TCC = Family("tcc", rf"(?:.+-)?tcc{VERSION_SUFFIX}", reads_stdin=False, verbose=())
 # /PD needs Visual Studio 16.8, the conforming preprocessor and a real file.

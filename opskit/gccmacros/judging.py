@@ -1,7 +1,8 @@
 """`#if` expressions as a compiler judges them: many in one file, each error told apart by its own line.
 
-Text after a bad `#if` may be printed as if it were true, and the exit status is that of the whole file; so
-every expression stands in a pseudo-file of its own, by `#line`, and one with an error there has no value.
+Text after a bad `#if` may be printed as if it were true, and the exit status is that of the whole file; an
+error may be placed in the file of a macro that the expression uses. So a `#warning` stands before each
+expression, what is said until the next one is about it, and one with an error has no value.
 """
 
 import re
@@ -18,8 +19,9 @@ from opskit.gccmacros.macros import Macro
 from opskit.gccmacros.spec import Spec
 from opskit.gccmacros.tokens import Token, spell, tokenize
 
-COMPLAINT = re.compile(r"opskit-(if|text|value)-(\d+):\d+(?::\d+)?: (?:fatal )?(error|warning): (.*)")
-TAKEN_AS_0 = re.compile(r"[\"']([\w$]+)[\"'] is not defined, evaluates to 0")
+MARK = re.compile(r"\bopskit_(if|rest)_(\d+)\b")
+COMPLAINT = re.compile(r"^\S.*?: (?:fatal )?(error|warning): +(.*)", re.MULTILINE)
+TAKEN_AS_0 = re.compile(r"[\"']([\w$]+)[\"'] is not defined")
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,16 @@ def check_expression(text: str) -> str:
 
 def judge_by_compiler(driver: Driver, spec: Spec, texts: Sequence[str]) -> tuple[Verdict, ...]:
     """All expressions in one start of the compiler. Raises NoCompiler, CompilerFailed."""
-    argv = spec.stdin_argv("-P", "-Wundef", "-fno-diagnostics-show-caret", *spec.family.judging)
+    argv = spec.stdin_argv("-P", "-Wundef", *spec.family.judging)
     done = driver.attempt(spec, argv, source(texts).encode())
-    complaints = _complaints(printable(done.error_text))
-    if done.code != 0 and not any(kind == "error" for found in complaints.values() for kind, _ in found):
+    complaints, stray = _complaints(printable(done.error_text))
+    if stray or (
+        done.code != 0 and not any(kind == "error" for told in complaints.values() for kind, _ in told)
+    ):
         driver.ask(spec, argv, source(texts).encode())
     answers = _read_answers(done.text)
     return tuple(
-        _verdict(spec, text, answers.get(index, _Answer()), complaints.get(("if", index), []))
+        _verdict(spec, text, answers.get(index, _Answer()), complaints.get(index, []))
         for index, text in enumerate(texts)
     )
 
@@ -113,9 +117,9 @@ def source(texts: Sequence[str]) -> str:
 def _question(index: int, text: str) -> str:
     bits = "".join(f"#if (({text}) >> {bit}) & 1\nopskit_bit_{index}_{bit}\n#endif\n" for bit in range(BITS))
     return (
-        f'#line 1 "opskit-if-{index}"\n#if {text}\nopskit_true_{index}\n#else\nopskit_false_{index}\n#endif\n'
-        f'#line 1 "opskit-text-{index}"\n{_expandable(index, text)}\n'
-        f'#line 1 "opskit-value-{index}"\n#if ((({text}) & 0) - 1) > 0\nopskit_unsigned_{index}\n#endif\n'
+        f"#warning opskit_if_{index}\n#if {text}\nopskit_true_{index}\n#else\nopskit_false_{index}\n#endif\n"
+        f"#warning opskit_rest_{index}\n{_expandable(index, text)}\n"
+        f"#if ((({text}) & 0) - 1) > 0\nopskit_unsigned_{index}\n#endif\n"
         f"#if ({text}) == 1\nopskit_bit_{index}_0\n#elif ({text}) != 0\n{bits}#endif\n"
     )
 
@@ -159,12 +163,23 @@ def _end_of_operand(tokens: list[Token], place: int) -> int:
     return place + (place < len(tokens) and tokens[place].kind == "name")
 
 
-def _complaints(stderr: str) -> dict[tuple[str, int], list[tuple[str, str]]]:
-    """(part, index) → the (kind, message) pairs that the compiler gave for it."""
-    found: dict[tuple[str, int], list[tuple[str, str]]] = {}
-    for part, index, kind, message in COMPLAINT.findall(stderr):
-        found.setdefault((part, int(index)), []).append((kind, message))
-    return found
+def _complaints(stderr: str) -> tuple[dict[int, list[tuple[str, str]]], bool]:
+    """The (kind, message) pairs that belong to each `#if`, and whether an error belongs to no expression.
+
+    What is said about expansion and value (`rest`) repeats what was said about the `#if`.
+    """
+    found: dict[int, list[tuple[str, str]]] = {}
+    current: tuple[str, int] | None = None
+    stray = False
+    for kind, message in COMPLAINT.findall(stderr):
+        mark = MARK.search(message)
+        if mark:
+            current = (mark[1], int(mark[2]))
+        elif current is None:
+            stray = stray or kind == "error"
+        elif current[0] == "if":
+            found.setdefault(current[1], []).append((kind, message))
+    return found, stray
 
 
 @dataclass

@@ -28,14 +28,10 @@ class Macro:
 
     @property
     def line(self) -> str:
-        """The line of a dump, or for a dynamic macro, a comment in its place."""
+        """The line of a dump as gcc and clang print it; for a dynamic macro, a comment in its place."""
         if self.dynamic:
             return f"/* dynamic: {self.name} */"
-        return (
-            f"#define {self.head} {self.value}".rstrip(" ")
-            if not self.value
-            else f"#define {self.head} {self.value}"
-        )
+        return f"#define {self.head} {self.value}"
 
     @property
     def category(self) -> str:
