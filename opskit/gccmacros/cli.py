@@ -1,7 +1,9 @@
 """The verbs of `opskit gccmacros`. What is heavy is imported where it is used: the raw dump is a hot path."""
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from collections import UserDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -13,16 +15,40 @@ from opskit.options import Json, Quiet
 from opskit.outcome import ErrorNote, ExitCode, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from opskit.console import Stdout
-
 
 COMPILER_FLAG = re.compile(r"-(m|f|O|D|U|I|W|std=|isystem|include|pthread|ansi|g\d?$|x)")
 
 
+class Verbs(UserDict[str, Any]):
+    """The verbs by name, each built when it is looked up: to build all takes longer than gcc's own start."""
+
+    def __getitem__(self, name: str) -> Any:
+        command = typer.main.get_command(self.data[name])
+        command.name = name
+        return command
+
+
+VERBS = Verbs()
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def verb(name: str) -> Callable[[Function], Function]:
+    """Make a function a verb of `opskit gccmacros`."""
+
+    def register(function: Function) -> Function:
+        VERBS[name] = typer.Typer(add_completion=False, rich_markup_mode=None)
+        return VERBS.data[name].command(name)(function)  # type: ignore[no-any-return]  # typer hands it back
+
+    return register
+
+
 class DefaultVerb(TyperGroup):
     """A group whose verb may be left out: options without one belong to `dump`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = VERBS
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
@@ -82,7 +108,7 @@ Jobs = Annotated[
 ]
 
 
-@app.command()
+@verb("dump")
 def dump(
     flags: Flags = None,
     cc: Compiler = "",
@@ -142,7 +168,7 @@ def dump(
     return Outcome("gccmacros dump", "gccmacros-dump/1", data, render, as_json=as_json)
 
 
-@app.command()
+@verb("diff")
 def diff(
     specs: Annotated[list[str], typer.Argument(metavar="SPEC...", help="'gcc -m32', or a snapshot file.")],
     lang: Language = "",
@@ -189,7 +215,7 @@ def diff(
     )
 
 
-@app.command()
+@verb("which")
 def which(
     name: Annotated[str, typer.Argument(metavar="NAME[=VALUE]", help="The macro, and a value it must get.")],
     flags: Flags = None,
@@ -250,7 +276,7 @@ def which(
     )
 
 
-@app.command()
+@verb("where")
 def where(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The macro.")],
     flags: Flags = None,
@@ -300,7 +326,7 @@ def where(
     )
 
 
-@app.command(name="eval")
+@verb("eval")
 def evaluate(
     expressions: Annotated[list[str], typer.Argument(metavar="EXPR...", help="What would stand after #if.")],
     cc: Compiler = "",
@@ -365,7 +391,7 @@ def evaluate(
     )
 
 
-@app.command()
+@verb("snapshot")
 def snapshot(
     flags: Flags = None,
     output: Annotated[
@@ -396,7 +422,7 @@ def snapshot(
     return request.written("gccmacros snapshot", output, shot.to_json(), len(shot.macros), quiet)
 
 
-@app.command()
+@verb("header")
 def header(
     flags: Flags = None,
     output: Annotated[
@@ -447,7 +473,7 @@ def header(
     return request.written("gccmacros header", output, text, len(chosen) - len(left), quiet)
 
 
-@app.command(name="list")
+@verb("list")
 def list_compilers(jobs: Jobs = 0, timeout: Timeout = "10s", as_json: Json = False) -> Outcome:
     """List the compilers on this machine.
 

@@ -20,7 +20,8 @@ class Family:
     choose the language (None: `-x` and any name). `source` is what is compiled: nothing, or a real empty file
     where the compiler insists. `reads_stdin`: preprocesses standard input, and goes on after a bad `#if`.
     `traces`: prints defines and undefs in order between line markers (`-dD`). `verbose` makes it tell its
-    target and what `native` means; `judging`: words that keep it from giving up after the first errors, and its errors short.
+    target and what `native` means; `judging`: words that keep it from giving up
+    after the first errors, and its errors short.
     """
 
     name: str

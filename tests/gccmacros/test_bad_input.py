@@ -1,4 +1,4 @@
-"""Compilers that are missing, fail, hang or lie, and calls that make no sense: what is said, and the exit code."""
+"""Compilers that are missing, fail, hang or lie, and senseless calls: what is said, and the exit code."""
 
 import subprocess
 import sys
@@ -29,12 +29,19 @@ def test_a_missing_cross_compiler_has_its_package_named() -> None:
 @pytest.mark.parametrize(
     ("program", "package"),
     [
-        ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"), ("arm-linux-gnueabihf-g++", "g++-arm-linux-gnueabihf"),
-        ("x86_64-linux-gnux32-gcc", "gcc-x86-64-linux-gnux32"), ("riscv64-linux-gnu-gcc-12", "gcc-12-riscv64-linux-gnu"),
-        ("avr-gcc", "gcc-avr"), ("clang-19", "clang-19"), ("clang++-14", "clang-14"), ("tcc", "tcc"),
-        ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64"), ("nosuch", ""), ("foo-gcc", ""),
+        ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+        ("arm-linux-gnueabihf-g++", "g++-arm-linux-gnueabihf"),
+        ("x86_64-linux-gnux32-gcc", "gcc-x86-64-linux-gnux32"),
+        ("riscv64-linux-gnu-gcc-12", "gcc-12-riscv64-linux-gnu"),
+        ("avr-gcc", "gcc-avr"),
+        ("clang-19", "clang-19"),
+        ("clang++-14", "clang-14"),
+        ("tcc", "tcc"),
+        ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64"),
+        ("nosuch", ""),
+        ("foo-gcc", ""),
     ],
-)  # fmt: skip
+)
 def test_debian_packages_are_known_by_name(program: str, package: str) -> None:
     assert debian_package(program) == package
 

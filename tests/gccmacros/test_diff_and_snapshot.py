@@ -21,7 +21,7 @@ def dumped(command: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("other", ["gcc -O2", "gcc -m32", "clang", "gcc -march=x86-64-v3", "gcc -std=c99"])
 def test_two_sides_agree_with_their_dumps(other: str) -> None:
-    need(other.split()[0])
+    need(other.split(maxsplit=1)[0])
     ran = opskit("gccmacros", "diff", "gcc", other, "--json")
     before, after = dumped("gcc"), dumped(other)
     kinds = {row["name"]: row["change"] for row in ran.data["differences"]}
@@ -116,9 +116,15 @@ def test_expressions_can_be_judged_from_a_snapshot_alone(tmp_path: Path) -> None
 def snapshot_with(tmp_path: Path, **changes: Any) -> str:
     file = tmp_path / "shot.json"
     document = {
-        "schema": "opskit-macros/1", "compiler": {}, "lang": "c", "command": ["gcc"], "environment": {}, "native": [],
-        "dynamic": [], "macros": [{"name": "A", "params": None, "value": "1"}],
-    }  # fmt: skip
+        "schema": "opskit-macros/1",
+        "compiler": {},
+        "lang": "c",
+        "command": ["gcc"],
+        "environment": {},
+        "native": [],
+        "dynamic": [],
+        "macros": [{"name": "A", "params": None, "value": "1"}],
+    }
     file.write_text(json.dumps({**document, **changes}))
     return str(file)
 
@@ -156,12 +162,18 @@ def test_a_snapshot_does_not_choose_the_program(program: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema": "other/1"}, {"macros": [{"name": "A B", "params": None, "value": ""}]}, {"macros": 7},
-        {"macros": [{"name": "A", "params": None, "value": "1\n#error"}]}, {"command": []}, {"command": [7]}, {"lang": None},
-        {"macros": [{}]}, {"environment": []},
+        {"schema": "other/1"},
+        {"macros": [{"name": "A B", "params": None, "value": ""}]},
+        {"macros": 7},
+        {"macros": [{"name": "A", "params": None, "value": "1\n#error"}]},
+        {"command": []},
+        {"command": [7]},
+        {"lang": None},
+        {"macros": [{}]},
+        {"environment": []},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_file_that_is_no_snapshot_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
     ran = opskit("gccmacros", "eval", "--from", snapshot_with(tmp_path, **changes), "1")
     assert (ran.code, ran.out) == (2, "")

@@ -217,11 +217,22 @@ def test_a_line_is_read(line: str, macro: Macro | None) -> None:
 @pytest.mark.parametrize(
     ("value", "number"),
     [
-        ("1", 1), ("0x7fffffff", 2147483647), ("(-5 - 1)", -6), ("201710L", 201710), ("1.0e+0F", 1.0),
-        ("((double)4.5e-3L)", 0.0045), ("1E-95DF", 1e-95), ("'a'", 97), ("long int", None), ("", None), ("1e99999", None),
-        ("UNKNOWN", None), ("-1", -1), ('"12.2.0"', None),
+        ("1", 1),
+        ("0x7fffffff", 2147483647),
+        ("(-5 - 1)", -6),
+        ("201710L", 201710),
+        ("1.0e+0F", 1.0),
+        ("((double)4.5e-3L)", 0.0045),
+        ("1E-95DF", 1e-95),
+        ("'a'", 97),
+        ("long int", None),
+        ("", None),
+        ("1e99999", None),
+        ("UNKNOWN", None),
+        ("-1", -1),
+        ('"12.2.0"', None),
     ],
-)  # fmt: skip
+)
 def test_a_value_becomes_a_number(value: str, number: float | None) -> None:
     assert number_of(Macro("X", value), {}) == number
 

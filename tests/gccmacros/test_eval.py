@@ -29,8 +29,13 @@ def test_truth_value_and_errors_side_by_side(compiler: str) -> None:
     told = [(e["true"], e["value"], e["undefined"]) for e in ran.data["compilers"][0]["expressions"]]
     assert ran.code == 1
     assert told == [
-        (True, 42, []), (False, 0, []), (None, None, []), (False, 0, ["NOT_A_MACRO"]), (True, -5, []), (True, 2**64 - 1, []),
-    ]  # fmt: skip
+        (True, 42, []),
+        (False, 0, []),
+        (None, None, []),
+        (False, 0, ["NOT_A_MACRO"]),
+        (True, -5, []),
+        (True, 2**64 - 1, []),
+    ]
     assert "division by zero" in ran.data["compilers"][0]["expressions"][2]["error"]
 
 

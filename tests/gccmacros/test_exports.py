@@ -14,10 +14,16 @@ from tests.gccmacros.compilers import in_path
 from tests.programs import need
 
 AWKWARD = [
-    Macro("PLAIN", "1"), Macro("EMPTY", ""), Macro("QUOTED", '"a \\"b\\" c"'), Macro("DOLLAR", "$HOME ${X} $(Y) `id`"),
-    Macro("HASH", "a#b"), Macro("SEMI", "a;b"), Macro("APOSTROPHE", "it's"), Macro("STAR", "*/ x"),
+    Macro("PLAIN", "1"),
+    Macro("EMPTY", ""),
+    Macro("QUOTED", '"a \\"b\\" c"'),
+    Macro("DOLLAR", "$HOME ${X} $(Y) `id`"),
+    Macro("HASH", "a#b"),
+    Macro("SEMI", "a;b"),
+    Macro("APOSTROPHE", "it's"),
+    Macro("STAR", "*/ x"),
     Macro("SPACES", "long  long"),
-]  # fmt: skip
+]
 
 
 def lines_of(*argv: str) -> set[str]:
@@ -90,7 +96,7 @@ def test_awkward_values_arrive_whole(form: str, tmp_path: Path) -> None:
 def test_numbers_are_numbers_in_python() -> None:
     need("gcc")
     scope: dict[str, dict[str, object]] = {}
-    exec(opskit("gccmacros", "header", "--as", "python").out, scope)  # type: ignore[arg-type]
+    exec(opskit("gccmacros", "header", "--as", "python").out, scope)
     assert scope["NUMBERS"]["__INT_MAX__"] == 2147483647
     assert scope["MACROS"]["__SIZE_TYPE__"] == "long unsigned int"
 

@@ -1,5 +1,6 @@
 """The offline evaluator against gcc: the same value, the same type, and an error where gcc has one."""
 
+import contextlib
 import subprocess
 
 import pytest
@@ -19,13 +20,15 @@ DEFINES = (
     "-DPONG=PING", "-DV(...)=(0,__VA_ARGS__)", "-DNOARGS()=7", "-DHAS=defined(ONE)", "-DOPEN=F(",
 )  # fmt: skip
 LEAVES = st.sampled_from([
-    "0", "1", "2", "3", "7", "0u", "1u", "5U", "-1", "0x7fffffffffffffff", "9223372036854775807", "0b101", "017",
-    "9223372036854775808", "18446744073709551615", "18446744073709551615u", "0xffffffffffffffff", "1ull", "4lu",
-    "99999999999999999999", "'a'", "'\\377'", "'\\0'", "'ab'", "'abcde'", "L'x'", "u'x'", "U'x'", "'\\x80'", "'\\n'",
-    "UNKNOWN", "ONE", "EMPTY", "F(2)", "F(F(1))", "G(1,2)", "G(,3)", "NEG", "LOOP", "PING", "V(1,2)", "NOARGS()",
-    "F", "__INT_MAX__", "__LONG_MAX__", "__INT64_C(3)", "__UINT64_C(3)", "__WCHAR_MIN__", "__CHAR_BIT__",
-    "defined ONE", "defined(UNKNOWN)", "defined ( F )", "defined EMPTY", "HAS", "defined __FILE__", "__SIZE_MAX__",
-    "1.5", "08", "0x", "12abc", "1lul", '"s"', "sizeof(int)", "F(1", "defined", "defined(", "G(+,+)", "''",
+    "0", "1", "2", "3", "7", "0u", "1u", "5U", "-1", "0x7fffffffffffffff", "9223372036854775807",
+    "0b101", "017", "9223372036854775808", "18446744073709551615", "18446744073709551615u",
+    "0xffffffffffffffff", "1ull", "4lu", "99999999999999999999", "'a'", "'\\377'", "'\\0'", "'ab'",
+    "'abcde'", "L'x'", "u'x'", "U'x'", "'\\x80'", "'\\n'", "UNKNOWN", "ONE", "EMPTY", "F(2)",
+    "F(F(1))", "G(1,2)", "G(,3)", "NEG", "LOOP", "PING", "V(1,2)", "NOARGS()", "F", "__INT_MAX__",
+    "__LONG_MAX__", "__INT64_C(3)", "__UINT64_C(3)", "__WCHAR_MIN__", "__CHAR_BIT__", "defined ONE",
+    "defined(UNKNOWN)", "defined ( F )", "defined EMPTY", "HAS", "defined __FILE__", "__SIZE_MAX__",
+    "1.5", "08", "0x", "12abc", "1lul", '"s"', "sizeof(int)", "F(1", "defined", "defined(",
+    "G(+,+)", "''",
 ])  # fmt: skip
 BINARY = st.sampled_from(
     [
@@ -129,7 +132,8 @@ def test_agrees_with_gcc_in_other_dialects(flags: tuple[str, ...]) -> None:
 def test_agrees_with_gcc_in_c_plus_plus() -> None:
     need("g++")
     texts = [
-        "true", "false", "not 1", "1 and 0 or 1", "compl 0 == -1", "5 bitand 4", "1 not_eq 2", "xor", "1'000 == 1000",
+        "true", "false", "not 1", "1 and 0 or 1", "compl 0 == -1", "5 bitand 4", "1 not_eq 2", "xor",
+        "1'000 == 1000",
         "u8'a' > 0", "defined true", "true + true", "__cplusplus >= 201103L", "1 <=> 2", "__cpp_rtti", "and",
     ]  # fmt: skip
     assert disagreements(parse_spec("g++"), texts) == []
@@ -144,10 +148,8 @@ def test_random_text_never_breaks_it() -> None:
     @settings(max_examples=400, deadline=None)
     @given(st.text(alphabet="()+-*/%<>=!&|^~?:,.#'\"\\ 01x9aLuU_RF$é", max_size=30))
     def judged(text: str) -> None:
-        try:
-            judge(text, table)
-        except ExpressionError as error:
-            assert str(error)
+        with contextlib.suppress(ExpressionError):
+            assert isinstance(judge(text, table).result.value, int)
 
     judged()
 
