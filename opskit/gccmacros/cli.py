@@ -94,7 +94,7 @@ Language = Annotated[
     str, typer.Option("--lang", metavar="LANG", help="c, c++, objective-c … Else by the compiler's name.")
 ]
 Standard = Annotated[str, typer.Option("--std", metavar="STD", help="The standard: c99, gnu17, c++20 …")]
-Flags = Annotated[list[str] | None, typer.Argument(metavar="[-- FLAGS]...", show_default=False)]
+Flags = Annotated[list[str] | None, typer.Argument(metavar="[-- FLAGS]...", help="For the compiler.", show_default=False)]
 Timeout = Annotated[
     str, typer.Option("--timeout", metavar="TIME", help="The most that one start of a compiler may take.")
 ]
