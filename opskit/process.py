@@ -157,9 +157,7 @@ class _Pipes:
         return not self.rest
 
 
-def _talk(
-    child: subprocess.Popen[bytes], stdin: bytes, timeout: float | None, most: int
-) -> tuple[bytes, bytes]:
+def _talk(child: subprocess.Popen[bytes], stdin: bytes, timeout: float | None, most: int) -> tuple[bytes, bytes]:
     """Feed a program and read both its outputs until it ends. Raises TimeoutExpired, TooMuchOutput."""
     deadline = None if timeout is None else time.monotonic() + timeout
     pipes = _Pipes(child, stdin, most)
@@ -172,9 +170,7 @@ def _talk(
     return stdout, stderr
 
 
-def side_by_side(
-    work: Callable[[T], R], items: Iterable[T], *, workers: int, stop: Callable[[], None]
-) -> list[R]:
+def side_by_side(work: Callable[[T], R], items: Iterable[T], *, workers: int, stop: Callable[[], None]) -> list[R]:
     """`work` on every item, `workers` at a time, the results in order of the items.
 
     On an error or an interrupt nothing further begins, and `stop` (a runner's) ends what is under way.

@@ -12,7 +12,7 @@ SANITIZERS = ("address", "thread", "undefined", "leak", "hwaddress", "kernel-add
 ALWAYS = ("-ansi", "-pthread", "-undef", "-fPIC", "-fPIE", "-static-pie", "-m32", "-m64")
 # Flags of the driver that print, write or read something instead of changing how code is seen.
 NOT_TRIED = re.compile(
-    r"-f(help|version|target-help|dump|plugin|self-test|preprocessed|directives-only|debug-cpp|wpa|ltrans|"
+    r"-f(help|version|target-help|time-trace|record-|crash-|proc-stat|serialize|dump|plugin|self-test|preprocessed|directives-only|debug-cpp|wpa|ltrans|"
     r"compare-debug|save-|mem-report|time-report|callgraph|pch|opt-info|diagnostics|message|auto-profile|use-ld|"
     r"profile|random-seed|\w*-report|test-coverage|syntax-only|stats|working-directory|disable-|enable-|modules)"
 )
@@ -50,9 +50,7 @@ def find_candidates(driver: Driver, spec: Spec, name: str) -> Candidates:
     text = _help_text(driver, spec)
     flags = [*_toggles(text), *_bracketed(text)]
     values = _known_values(text)
-    values.update(
-        {option: found for option in TARGET_VALUES if (found := _valid_values(driver, spec, option))}
-    )
+    values.update({option: found for option in TARGET_VALUES if (found := _valid_values(driver, spec, option))})
     if "__tune_" not in name:
         values.pop("-mtune=", None)
     flags += [option + value for option, found in values.items() for value in found]

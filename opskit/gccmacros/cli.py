@@ -94,7 +94,9 @@ Language = Annotated[
     str, typer.Option("--lang", metavar="LANG", help="c, c++, objective-c … Else by the compiler's name.")
 ]
 Standard = Annotated[str, typer.Option("--std", metavar="STD", help="The standard: c99, gnu17, c++20 …")]
-Flags = Annotated[list[str] | None, typer.Argument(metavar="[-- FLAGS]...", help="For the compiler.", show_default=False)]
+Flags = Annotated[
+    list[str] | None, typer.Argument(metavar="[-- FLAGS]...", help="For the compiler.", show_default=False)
+]
 Timeout = Annotated[
     str, typer.Option("--timeout", metavar="TIME", help="The most that one start of a compiler may take.")
 ]
@@ -117,9 +119,7 @@ def dump(
     raw: Annotated[bool, typer.Option("--raw", help="The compiler's bytes, also on a terminal.")] = False,
     grep: Grep = "",
     category: Category = "",
-    function_like: Annotated[
-        bool, typer.Option("--function-like", help="Only macros with parameters.")
-    ] = False,
+    function_like: Annotated[bool, typer.Option("--function-like", help="Only macros with parameters.")] = False,
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="Also what is defined and in no dump: __FILE__, __has_include …")
     ] = False,
@@ -151,9 +151,7 @@ def dump(
     request.warn(taken.warnings, quiet)
     table = console.Stdout().is_terminal and not raw
     if not (choice or dynamic or probe_names or as_csv or markdown or as_json or table):
-        return Outcome(
-            "gccmacros dump", "gccmacros-dump/1", {}, lambda out: request.write_bytes(out, taken.raw)
-        )
+        return Outcome("gccmacros dump", "gccmacros-dump/1", {}, lambda out: request.write_bytes(out, taken.raw))
     chosen = choice.of(taken.macros) if choice else taken.macros
     from opskit.gccmacros import tables
 
@@ -175,9 +173,7 @@ def diff(
     only: Annotated[str, typer.Option("--only", metavar="KIND", help="added, removed or changed.")] = "",
     grep: Grep = "",
     category: Category = "",
-    unified: Annotated[
-        bool, typer.Option("--unified", "-u", help="As a unified diff of sorted dumps.")
-    ] = False,
+    unified: Annotated[bool, typer.Option("--unified", "-u", help="As a unified diff of sorted dumps.")] = False,
     werror: Werror = False,
     timeout: Timeout = "10s",
     quiet: Quiet = False,
@@ -379,11 +375,7 @@ def evaluate(
     return Outcome(
         "gccmacros eval",
         "gccmacros-eval/1",
-        {
-            "compilers": [
-                {"compiler": k, "expressions": [v.to_dict() for v in side]} for k, side in sides.items()
-            ]
-        },
+        {"compilers": [{"compiler": k, "expressions": [v.to_dict() for v in side]} for k, side in sides.items()]},
         lambda out: out.write(tables.eval_text(sides)),
         ExitCode.OK if all(verdict.truth for verdict in verdicts) and not undefined else ExitCode.BAD,
         errors,
@@ -437,9 +429,7 @@ def header(
     cc: Compiler = "",
     lang: Language = "",
     std: Standard = "",
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite a file that was not made by this.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that was not made by this.")] = False,
     werror: Werror = False,
     timeout: Timeout = "10s",
     quiet: Quiet = False,

@@ -83,9 +83,7 @@ def _ask(driver: Driver, path: str, names: Sequence[str]) -> Found:
     except OpskitError as error:
         return Found(path, (name, *others), spec.family.name, "", "", error.message)
     said = printable(done.text + "\n" + done.error_text)
-    target = re.search(r"^Target: (\S+)", said, re.MULTILINE) or re.search(
-        r"version [\d.]+ \(([^)]+)\)", said
-    )
+    target = re.search(r"^Target: (\S+)", said, re.MULTILINE) or re.search(r"version [\d.]+ \(([^)]+)\)", said)
     version = re.search(r"(?:version|Version) ([\d.]+\w*)", said) or re.search(r"(\d+\.\d+[\w.]*)", said)
     family = "clang" if "clang version" in said and spec.family.name == "gcc" else spec.family.name
     problem = "" if version else f"it does not tell its version (exit status {done.code})"

@@ -179,9 +179,7 @@ def _advice(spec: Spec, complaint: str) -> str:
         triple = re.fullmatch(r"(.+)-(?:gcc|g\+\+)", spec.program)
         suffix = f"-{triple[1].replace('_', '-')}" if triple else ""
         return f"its part for {spec.lang} is missing: apt install {package}{suffix}"
-    bad = re.search(
-        r"(?:bad value|argument to|argument in option|target CPU|invalid value) '([^']+)'", complaint
-    )
+    bad = re.search(r"(?:bad value|argument to|argument in option|target CPU|invalid value) '([^']+)'", complaint)
     valid = re.search(r"valid (?:arguments to|target CPU values)[^:]*: (.+)", complaint)
     if bad and valid:
         from difflib import get_close_matches

@@ -14,8 +14,7 @@ PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 def write_header(macros: Sequence[Macro], about: str, prefix: str) -> str:
     """A C header in which every macro yields to one that is already defined."""
     blocks = [
-        f"#ifndef {prefix}{macro.name}\n# define {prefix}{macro.head} {macro.value}".rstrip(" ")
-        + "\n#endif\n"
+        f"#ifndef {prefix}{macro.name}\n# define {prefix}{macro.head} {macro.value}".rstrip(" ") + "\n#endif\n"
         for macro in macros
     ]
     return f"/* {_comment(about)} */\n" + "".join(blocks)

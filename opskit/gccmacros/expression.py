@@ -95,9 +95,7 @@ def judge(text: str, macros: Mapping[str, Macro], *, dynamic: frozenset[str] = f
     Raises ExpressionError where a compiler would report an error, and where only a compiler can tell.
     """
     dialect = Dialect.of(macros)
-    tokens = Expander(macros, separators=dialect.separators).expand(
-        tokenize(text, separators=dialect.separators)
-    )
+    tokens = Expander(macros, separators=dialect.separators).expand(tokenize(text, separators=dialect.separators))
     parser = _Parser(tokens, dialect, frozenset(macros) | dynamic | ONLY_THE_COMPILER & dynamic)
     result = parser.whole()
     return Judged(result, spell(tokens), tuple(dict.fromkeys(parser.undefined)))

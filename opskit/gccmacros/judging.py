@@ -78,9 +78,7 @@ def judge_by_compiler(driver: Driver, spec: Spec, texts: Sequence[str]) -> tuple
     argv = spec.stdin_argv("-P", "-Wundef", *spec.family.judging)
     done = driver.attempt(spec, argv, source(texts).encode())
     complaints, stray = _complaints(printable(done.error_text))
-    if stray or (
-        done.code != 0 and not any(kind == "error" for told in complaints.values() for kind, _ in told)
-    ):
+    if stray or (done.code != 0 and not any(kind == "error" for told in complaints.values() for kind, _ in told)):
         driver.ask(spec, argv, source(texts).encode())
     answers = _read_answers(done.text)
     return tuple(

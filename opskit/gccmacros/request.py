@@ -23,9 +23,7 @@ def spec_of(cc: str, lang: str, std: str, flags: Sequence[str] | None) -> "Spec"
 
     words = list(flags or ())
     if words and not words[0].startswith(("-", "@", "/")):
-        raise Misuse(
-            f"'{words[0]}' is not a flag", hint="the verb comes first: opskit gccmacros diff gcc clang"
-        )
+        raise Misuse(f"'{words[0]}' is not a flag", hint="the verb comes first: opskit gccmacros diff gcc clang")
     return parse_spec(cc or default_compiler(lang), lang=lang, std=std, flags=words)
 
 
@@ -88,9 +86,7 @@ def sides_of(driver: "Driver", specs: Sequence[str], lang: str, quiet: bool) -> 
             warn(taken.warnings, quiet)
             sides.append(Side(taken.spec.label, taken.macros))
     if len(sides) < 2:
-        raise Misuse(
-            "there is only one thing to compare", hint="name two: opskit gccmacros diff gcc 'gcc -O2'"
-        )
+        raise Misuse("there is only one thing to compare", hint="name two: opskit gccmacros diff gcc 'gcc -O2'")
     return sides
 
 
@@ -136,9 +132,7 @@ def refuse_foreign(path: str, mark: str, force: bool) -> None:
 def written(command: str, path: str, text: str, count: int, quiet: bool) -> Outcome:
     """The text on stdout, or in a file that appears whole."""
     if not path:
-        return Outcome(
-            command, f"{command.replace(' ', '-')}/1", {}, lambda out: write_bytes(out, text.encode())
-        )
+        return Outcome(command, f"{command.replace(' ', '-')}/1", {}, lambda out: write_bytes(out, text.encode()))
     from opskit.files import whole_file
 
     with whole_file(path) as file:

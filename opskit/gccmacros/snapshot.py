@@ -146,9 +146,7 @@ def read_snapshot(path: str) -> Snapshot:
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise Misuse(
-            f"cannot read {path}: {os_reason(error)}", hint="give the name of a snapshot file"
-        ) from error
+        raise Misuse(f"cannot read {path}: {os_reason(error)}", hint="give the name of a snapshot file") from error
     except (ValueError, RecursionError) as error:
         raise _no_snapshot(path, f"it is not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:

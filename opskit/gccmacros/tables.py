@@ -65,9 +65,7 @@ def show_dump(dump: Dump, chosen: Sequence[Macro]) -> Callable[[Stdout], None]:
             number = "" if row[2] == row[1] else row[2]
             table.add_row(row[0], row[1] or ("(depends on the place)" if macro.dynamic else ""), number)
         out.rich.print(table)
-        out.write(
-            f"{_count(len(chosen), 'macro')} of {dump.spec.label} ({name} {version}, {dump.spec.lang})\n"
-        )
+        out.write(f"{_count(len(chosen), 'macro')} of {dump.spec.label} ({name} {version}, {dump.spec.lang})\n")
 
     return render
 
@@ -130,9 +128,7 @@ def diff_text(labels: Sequence[str], rows: Sequence[Row]) -> str:
         lines += write(row)
     kinds = Counter(row.kind for row in rows)
     told = ", ".join(f"{kinds[kind]} {kind}" for kind in ("added", "removed", "changed") if kinds[kind])
-    return (
-        "\n".join(lines) + f"\n\n{_count(len(rows), 'macro')} differ{'s' if len(rows) == 1 else ''}: {told}\n"
-    )
+    return "\n".join(lines) + f"\n\n{_count(len(rows), 'macro')} differ{'s' if len(rows) == 1 else ''}: {told}\n"
 
 
 def _two_sides(row: Row) -> list[str]:
@@ -226,9 +222,7 @@ def where_text(name: str, events: Sequence[Event], headers: Sequence[str], *, dy
 
 def _includer(place: Place, headers: Sequence[str]) -> str:
     if place.file in ("<stdin>", "-"):
-        return (
-            f"--header {headers[place.line - 1]}" if 0 < place.line <= len(headers) else "the compiler itself"
-        )
+        return f"--header {headers[place.line - 1]}" if 0 < place.line <= len(headers) else "the compiler itself"
     return str(place)
 
 

@@ -37,9 +37,7 @@ def trace(driver: Driver, spec: Spec, name: str, headers: Sequence[str]) -> Trac
             code="no_trace",
         )
     source = "".join(f"#include {quoted(header)}\n" for header in headers)
-    done = driver.ask(
-        spec, spec.stdin_argv("-dD"), f"{source}#ifdef {name}\nopskit_is_defined\n#endif\n".encode()
-    )
+    done = driver.ask(spec, spec.stdin_argv("-dD"), f"{source}#ifdef {name}\nopskit_is_defined\n#endif\n".encode())
     events = tuple(event for event in read_events(done.text) if event.name == name)
     defined = bool(re.search(r"^opskit_is_defined$", done.text, re.MULTILINE))
     return Trace(events, defined and not events, driver.warnings(spec, done))
@@ -48,9 +46,7 @@ def trace(driver: Driver, spec: Spec, name: str, headers: Sequence[str]) -> Trac
 def quoted(header: str) -> str:
     """A header as `#include` wants it: a path in quotes, any other name in angles."""
     if not header or re.search(r"[\x00-\x1f\"<>]", header):
-        raise Misuse(
-            f"'{printable(header)}' is not a header", hint="write --header stdio.h or --header ./mine.h"
-        )
+        raise Misuse(f"'{printable(header)}' is not a header", hint="write --header stdio.h or --header ./mine.h")
     return f'"{header}"' if header.startswith((".", "/")) or Path(header).is_file() else f"<{header}>"
 
 

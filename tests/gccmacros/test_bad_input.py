@@ -109,9 +109,7 @@ def test_a_compiler_that_never_stops_writing_is_ended(tmp_path: Path) -> None:
     assert "does not stop writing" in ran.err
 
 
-@pytest.mark.parametrize(
-    "body", ["head -c 5000 /dev/urandom", "echo hello", "true", "cat /bin/ls | head -c 4000"]
-)
+@pytest.mark.parametrize("body", ["head -c 5000 /dev/urandom", "echo hello", "true", "cat /bin/ls | head -c 4000"])
 def test_rubbish_is_no_dump(body: str, tmp_path: Path) -> None:
     ran = with_fake(tmp_path, body)
     assert (ran.code, ran.out) == (4, "")
@@ -120,9 +118,7 @@ def test_rubbish_is_no_dump(body: str, tmp_path: Path) -> None:
 
 
 def test_a_message_that_is_not_utf8_and_steers_terminals(tmp_path: Path) -> None:
-    ran = with_fake(
-        tmp_path, r"printf 'bad \377\376 \033[31mred\033[0m \033]0;title\007 \r end\n' >&2; exit 7"
-    )
+    ran = with_fake(tmp_path, r"printf 'bad \377\376 \033[31mred\033[0m \033]0;title\007 \r end\n' >&2; exit 7")
     assert ran.code == 4
     assert "failed with exit status 7" in ran.err
     assert "\x1b" not in ran.err

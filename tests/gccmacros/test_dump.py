@@ -132,9 +132,7 @@ def test_csv_and_markdown_have_every_macro() -> None:
 
 def test_dynamic_macros_are_those_that_a_dump_leaves_out() -> None:
     need("gcc")
-    found = [
-        m["name"] for m in opskit("gccmacros", "--dynamic", "--category", "dynamic", "--json").data["macros"]
-    ]
+    found = [m["name"] for m in opskit("gccmacros", "--dynamic", "--category", "dynamic", "--json").data["macros"]]
     assert {"__FILE__", "__LINE__", "__has_include", "__COUNTER__"} <= set(found)
     assert "__has_feature" not in found
     listed = raw().decode()
@@ -184,9 +182,7 @@ def test_a_warning_is_shown_and_can_be_fatal() -> None:
 def test_known_names_find_what_a_dump_would_list() -> None:
     need("gcc")
     probed = {m["name"]: m["value"] for m in opskit("gccmacros", "--probe-names", "--json").data["macros"]}
-    dumped = {
-        m["name"]: m["value"] for m in opskit("gccmacros", "--json").data["macros"] if m["params"] is None
-    }
+    dumped = {m["name"]: m["value"] for m in opskit("gccmacros", "--json").data["macros"] if m["params"] is None}
     assert probed.keys() <= dumped.keys() | {m["name"] for m in opskit("gccmacros", "--json").data["macros"]}
     assert len(probed) > 350
     assert {name: probed[name] for name in ("__GNUC__", "__LP64__")} == {
@@ -246,9 +242,7 @@ def test_the_raw_dump_loads_nothing_it_does_not_need() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     loaded = set(done.stderr.split())
     assert "opskit.gccmacros.driver" in loaded
-    assert (
-        loaded & {"rich", "httpx", "asyncio", "opskit.gccmacros.macros", "opskit.gccmacros.tables"} == set()
-    )
+    assert loaded & {"rich", "httpx", "asyncio", "opskit.gccmacros.macros", "opskit.gccmacros.tables"} == set()
 
 
 def test_json_of_the_dump_is_one_document() -> None:

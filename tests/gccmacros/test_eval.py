@@ -61,17 +61,13 @@ def test_an_error_never_spoils_its_neighbours() -> None:
 def test_an_error_inside_a_macro_is_found() -> None:
     """gcc reports it where the macro is defined; it must still count against the expression."""
     need("gcc")
-    ran = opskit(
-        "gccmacros", "eval", "--cc", "gcc '-DBAD(x)=((x) 1)' -DHALF=(", "BAD(1)", "HALF", "7", "--json"
-    )
+    ran = opskit("gccmacros", "eval", "--cc", "gcc '-DBAD(x)=((x) 1)' -DHALF=(", "BAD(1)", "HALF", "7", "--json")
     assert [v["value"] for v in ran.data["compilers"][0]["expressions"]] == [None, None, 7]
 
 
 def test_only_the_compiler_knows_its_files() -> None:
     need("gcc")
-    ran = opskit(
-        "gccmacros", "eval", "__has_include(<stdio.h>)", "defined __FILE__ && __has_attribute(packed)"
-    )
+    ran = opskit("gccmacros", "eval", "__has_include(<stdio.h>)", "defined __FILE__ && __has_attribute(packed)")
     assert ran.code == 0, ran.out
 
 

@@ -53,8 +53,7 @@ def test_the_header_yields_to_what_is_defined(tmp_path: Path) -> None:
     need("gcc")
     header = tmp_path / "x.h"
     assert (
-        opskit("gccmacros", "header", "-o", str(header), "--prefix", "T_", "--grep", "^__SIZEOF_INT__$").code
-        == 0
+        opskit("gccmacros", "header", "-o", str(header), "--prefix", "T_", "--grep", "^__SIZEOF_INT__$").code == 0
     )
     assert header.read_text().endswith("#ifndef T___SIZEOF_INT__\n# define T___SIZEOF_INT__ 4\n#endif\n")
     kept = lines_of(

@@ -140,9 +140,7 @@ def test_agrees_with_gcc_in_c_plus_plus() -> None:
 
 
 def test_random_text_never_breaks_it() -> None:
-    macros, _ = parse_dump(
-        subprocess.run([need("gcc"), "-dM", "-E", "-"], capture_output=True, text=True).stdout
-    )
+    macros, _ = parse_dump(subprocess.run([need("gcc"), "-dM", "-E", "-"], capture_output=True, text=True).stdout)
     table = {macro.name: macro for macro in macros}
 
     @settings(max_examples=400, deadline=None)

@@ -49,9 +49,7 @@ def test_msvc_lists_with_its_own_words(tmp_path: Path) -> None:
 
 def test_what_msvc_says_can_be_judged(tmp_path: Path) -> None:
     fake(tmp_path, "cl", MSVC)
-    ran = opskit(
-        "gccmacros", "eval", "--cc", "cl", "_MSC_VER >= 1920 && defined _WIN32", env=in_path(tmp_path)
-    )
+    ran = opskit("gccmacros", "eval", "--cc", "cl", "_MSC_VER >= 1920 && defined _WIN32", env=in_path(tmp_path))
     assert ran.code == 0, ran.err
     assert ran.out.startswith("true ")
 

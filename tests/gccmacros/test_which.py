@@ -14,15 +14,16 @@ from tests.programs import need
 
 
 def value(compiler: str, flag: str, name: str) -> str | None:
-    done = subprocess.run(
-        [compiler, flag, "-dM", "-E", "-x", "c", "/dev/null"], capture_output=True, text=True
-    )
+    done = subprocess.run([compiler, flag, "-dM", "-E", "-x", "c", "/dev/null"], capture_output=True, text=True)
     found = re.search(rf"^#define {name} (.*)$", done.stdout, re.MULTILINE)
     return found[1] if found else None
 
 
-def test_avx2_has_its_flag_first_and_the_architectures(tmp_path: Path) -> None:
+def test_avx2_has_its_flag_first_and_the_architectures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counting(tmp_path, need("gcc"))
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     ran = opskit("gccmacros", "which", "__AVX2__", "--json", env=in_path(tmp_path))
     assert ran.code == 0
     flags = [effect["flag"] for effect in ran.data["flags"]]
@@ -32,6 +33,7 @@ def test_avx2_has_its_flag_first_and_the_architectures(tmp_path: Path) -> None:
     assert all(value("gcc", flag, "__AVX2__") == "1" for flag in flags)
     assert len(starts(tmp_path)) == len(set(starts(tmp_path))), "a command line was run twice"
     assert ran.data["tried"] > 500
+    assert list(here.iterdir()) == [], "a flag wrote a file"
 
 
 @pytest.mark.parametrize(
@@ -77,9 +79,14 @@ def test_no_flag_is_an_answer_too() -> None:
     assert opskit("gccmacros", "which", "__LP64__", "--cc", "tcc").code == 0
 
 
-def test_clang_names_its_flags_by_completion() -> None:
+def test_clang_names_its_flags_by_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need("clang")
+    monkeypatch.chdir(tmp_path)
     spec = parse_spec("clang")
     candidates = find_candidates(driver(), spec, "X")
     assert {"-mavx2", "-march=haswell", "-std=c99", "-O2", "-ffast-math"} <= set(candidates.single)
     assert "-std=c++17" not in candidates.single
+    driver().attempt(spec, (*spec.words, *candidates.batched[:100], *spec.dump_argv[1:]))
+    for flag in candidates.batched[::20]:
+        driver().attempt(spec, (*spec.words, flag, *spec.dump_argv[1:]))
+    assert list(tmp_path.iterdir()) == [], "a flag wrote a file"
