@@ -29,7 +29,7 @@ CATEGORIES: dict[str, str] = {
     "architecture": (
         r"_*(x86_64|amd64|i[3-6]?86|pentium\w*|k8|k6|core\w*|haswell|skylake\w*|znver\d|athlon\w*|nocona|atom|tune_\w+|"
         r"aarch64|arm|thumb\d?|powerpc(64)?|ppc(64)?|PPC(64)?|POWERPC|riscv\w*|s390x?|sparc\w*|mips\w*|MIPS\w*|m68k|"
-        r"mc68\d+|sh\d?|SH\w*|alpha\w*|hppa\w*|arc\w*|avr\w*|AVR\w*|zarch|wasm\w*|bpf|BPF\w*|loongarch\w*|xtensa\w*|"
+        r"mc68\d+|sh\d?|SH\d\w*|alpha\w*|hppa\w*|arc\w*|avr\w*|AVR\w*|zarch|wasm\w*|bpf|BPF\w*|loongarch\w*|xtensa\w*|"
         r"hexagon\w*|M_X64|M_AMD64|M_IX86\w*|M_ARM\w*|M_FP|R4000)_*|__ARM_\w+|__THUMB\w*|__AARCH64\w*|_R3000|R3000|_ARCH_\w+|"
         r"__CORE_\w+|_M_\w+|__PPC\w*|__ARC\w*|__arch\w*__|__code_model_\w+__"
     ),
