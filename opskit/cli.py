@@ -31,6 +31,7 @@ TOOLS: dict[str, Tool] = {
     "bench": Tool("opskit.bench.cli", "app", "Load-test a web server with a file of requests."),
     "report": Tool("opskit.bench.cli", "report_app", "Show a saved load test again, in any format."),
     "target": Tool("opskit.target.cli", "app", "A real server to try the other tools on."),
+    "gccmacros": Tool("opskit.gccmacros.cli", "app", "List a compiler's macros; find which flag sets them."),
 }
 
 
@@ -105,7 +106,7 @@ def run(args: Sequence[str]) -> int:
         result = typer.main.get_command(app).main(args=list(args), prog_name="opskit", standalone_mode=False)
         return _deliver(result) if isinstance(result, Outcome) else _end(result or ExitCode.OK)
     except OpskitError as error:
-        return _fail(args, error.exit_code, error.note())
+        return _fail(args, error.exit_code, error.note(), error.status)
     except typer.TyperException as error:
         return _fail(args, error.exit_code, _usage_note(error))
     except (KeyboardInterrupt, typer.Abort):
@@ -148,12 +149,12 @@ def _output_lost(error: OSError) -> int:
     return ExitCode.UNABLE
 
 
-def _fail(args: Sequence[str], exit_code: int, note: ErrorNote) -> int:
+def _fail(args: Sequence[str], exit_code: int, note: ErrorNote, status: str = "") -> int:
     console.show_error(note)
     if _flag(args, "--json"):
         command = _tool_word(args)
         try:
-            _write_json(envelope(command, f"{command}/1", exit_code, {}, (note,)))
+            _write_json(envelope(command, f"{command}/1", exit_code, {}, (note,), status))
         except OSError:
             return _end(exit_code)
     return _end(exit_code)

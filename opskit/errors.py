@@ -17,6 +17,7 @@ class OpskitError(Exception):
     """
 
     exit_code: int = ExitCode.UNABLE
+    status: str = ""  # in the JSON envelope: what the exit code says, unless a class knows better
 
     def __init__(self, message: str, *, hint: str = "", code: str = "", exit_code: int | None = None) -> None:
         super().__init__(message)

@@ -64,14 +64,19 @@ class Outcome:
 
 
 def envelope(
-    command: str, schema: str, exit_code: int, data: Mapping[str, Any], errors: tuple[ErrorNote, ...]
+    command: str,
+    schema: str,
+    exit_code: int,
+    data: Mapping[str, Any],
+    errors: tuple[ErrorNote, ...],
+    status: str = "",
 ) -> dict[str, Any]:
-    """The JSON document of every command, successful or not."""
+    """The JSON document of every command, successful or not; `status` where the exit code is a tool's own."""
     return {
         "opskit": __version__,
         "schema": schema,
         "command": command,
-        "status": STATUS.get(exit_code, "error"),
+        "status": status or STATUS.get(exit_code, "error"),
         "data": dict(data),
         "errors": [note.to_dict() for note in errors],
     }

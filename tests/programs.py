@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-DEBIAN_PACKAGE = {"nginx": "nginx-light", "ab": "apache2-utils", "wrk": "wrk", "curl": "curl"}
+DEBIAN_PACKAGE = {
+    "nginx": "nginx-light",
+    "ab": "apache2-utils",
+    "wrk": "wrk",
+    "curl": "curl",
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+    "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf",
+    "powerpc64le-linux-gnu-gcc": "gcc-powerpc64le-linux-gnu",
+    "riscv64-linux-gnu-gcc": "gcc-riscv64-linux-gnu",
+    "s390x-linux-gnu-gcc": "gcc-s390x-linux-gnu",
+    "mips64el-linux-gnuabi64-gcc": "gcc-mips64el-linux-gnuabi64",
+    "avr-gcc": "gcc-avr",
+}
 
 
 def need(program: str) -> str:
