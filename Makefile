@@ -36,8 +36,9 @@ types: setup ## mypy, strict
 test: lint types ## lint, types, and every test
 	$(BIN)/pytest
 
-bench: setup ## measured beside ab, wrk and hey against nginx; see benchmarks/README.md
+bench: setup ## measured beside the peers; see benchmarks/README.md
 	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.macros
 
 clean: ## remove what setup made
 	rm -rf .venv
