@@ -233,7 +233,7 @@ def _inspect_all(plan: "Plan", access: "Access", all_addresses: bool, quiet: boo
                 break
     finally:
         line.clear()
-    return found
+    return engine.agreed(found)
 
 
 def _data(reports: "Sequence[Report]") -> dict[str, Any]:

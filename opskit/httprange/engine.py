@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 from opskit import redact
 from opskit.errors import Unable, os_reason
 from opskit.httprange import clients, fields, profiles
-from opskit.httprange.cases import IN_ORDER, SUPPORT
+from opskit.httprange.cases import IN_ORDER, SUPPORT, by_id
 from opskit.httprange.cases.base import Case
 from opskit.httprange.cases.codings import compared, identity
 from opskit.httprange.exchange import SAMPLE, Ask, Exchange, Got
@@ -26,6 +26,7 @@ MOST_HOPS = 10
 MOST_NAMED = 6  # cases that a report names for one broken rule
 MOST_TIMEOUTS = 2  # a server that hangs on everything would cost a timeout for each case
 EMPTY = "the file is empty: only what can be asked of nothing was asked (case 12)"
+EVERY_ID = (*(case.id for case in IN_ORDER), *(rule.id for rule in INVARIANTS))
 REDIRECTS = (301, 302, 303, 307, 308)
 # Played in every polite run, because the file itself says which client it is for.
 OF_SUFFIX = {"whl": ("pip",), "zip": ("pip",), "mp4": ("video",), "m4v": ("video",), "mov": ("video",)}
@@ -80,7 +81,8 @@ def inspect(plan: Plan, url: str, access: Access, progress: Progress) -> Inspect
         report = Report(
             url, web.url, access.address, tier, _described(run), results,
             tuple(profiles.judge(
-                {result.id: result for result in results}, problems, empty=facts.length == 0
+                {result.id: result for result in results}, problems, empty=facts.length == 0,
+                left_out=[case for case in EVERY_ID if not course.wants(case)],
             )),
             web.requests, web.bytes_read, time.monotonic() - started,
             course.stopped or (EMPTY if run.facts.length == 0 else ""), course.interrupted,
@@ -337,6 +339,33 @@ def _described(run: Inspection) -> dict[str, object]:
         "http_version": facts.whole.version,
         "redirects": [redact.url(hop) for hop in facts.redirects[:-1]],
     }
+
+
+def agreed(inspected: Sequence[Inspected]) -> list[Inspected]:
+    """The same, with 47 failed where the addresses of one name do not offer the same file."""
+    seen: dict[str, set[tuple[str, ...]]] = {}
+    for one in inspected:
+        seen.setdefault(one.report.url, set()).add(_offered(one.report))
+    return [
+        replace(one, report=_at_odds(one.report)) if len(seen[one.report.url]) > 1 else one for one in inspected
+    ]
+
+
+def _offered(report: Report) -> tuple[str, ...]:
+    return tuple(str(report.facts[name]) for name in ("etag", "last_modified", "length"))
+
+
+def _at_odds(report: Report) -> Report:
+    case = by_id()["47"]
+    got = f"{report.address} offers {' '.join(filter(None, _offered(report)))}, another address does not"
+    failed = CaseResult(
+        case.id, case.title, case.section, case.level, Verdict.FAIL, case.expected, got, case.meaning,
+        hint(case.id, Verdict.FAIL, got, "", report.url),
+    )  # fmt: skip
+    others = [result for result in report.results if result.id != case.id]
+    results = tuple(sorted((*others, failed), key=_place))
+    judged = profiles.judge({result.id: result for result in results}, {}, empty=report.facts["length"] == 0)
+    return replace(report, results=results, profiles=tuple(judged))
 
 
 def exit_verdict(reports: Sequence[Report], asked: Sequence[str]) -> Verdict:

@@ -1,6 +1,6 @@
 """Kinds of clients, what each of them stands on, and whether it is there."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from opskit.httprange.results import NO, UNKNOWN, YES, CaseResult, ProfileResult, Verdict
@@ -101,18 +101,27 @@ PROFILES: Mapping[str, Profile] = {
 
 
 def judge(
-    results: Mapping[str, CaseResult], problems: Mapping[str, tuple[str, ...]], *, empty: bool
+    results: Mapping[str, CaseResult],
+    problems: Mapping[str, tuple[str, ...]],
+    *,
+    empty: bool,
+    left_out: Collection[str] = (),
 ) -> list[ProfileResult]:
     """All profiles by what the cases found, and by what happened when a client was played.
 
-    Of an `empty` file nothing can be said.
+    Of an `empty` file nothing can be said, and little where needed cases were `left_out`.
     """
     if empty:
         return [ProfileResult(name, UNKNOWN, ("the file is empty",)) for name in PROFILES]
-    return [_judged(profile, results, problems.get(profile.name, ())) for profile in PROFILES.values()]
+    return [_judged(profile, results, problems.get(profile.name, ()), left_out) for profile in PROFILES.values()]
 
 
-def _judged(profile: Profile, results: Mapping[str, CaseResult], problems: tuple[str, ...]) -> ProfileResult:
+def _judged(
+    profile: Profile,
+    results: Mapping[str, CaseResult],
+    problems: tuple[str, ...],
+    left_out: Collection[str],
+) -> ProfileResult:
     reasons = [reason for need in profile.needs if (reason := _missing(need, results))]
     support = results.get("4")
     if support is not None and support.verdict is Verdict.FAIL:
@@ -122,6 +131,9 @@ def _judged(profile: Profile, results: Mapping[str, CaseResult], problems: tuple
         return ProfileResult(profile.name, NO, found)
     if support is None or support.verdict is Verdict.NA:
         return ProfileResult(profile.name, UNKNOWN, ("case 4: no range in the middle was asked for",))
+    unasked = {case for need in profile.needs if set(need.cases) <= set(left_out) for case in need.cases}
+    if unasked:
+        return ProfileResult(profile.name, UNKNOWN, (f"not asked: {', '.join(sorted(unasked))}",))
     unclear = tuple(need.why for need in profile.needs if _unclear(need, results))
     return ProfileResult(profile.name, UNKNOWN if unclear else YES, unclear)
 

@@ -135,6 +135,10 @@ def matrix(reports: Sequence[Report], out: Stdout) -> None:
     table.add_column("", overflow="fold")
     for label in labels:
         table.add_column(label)
+    for name in ("length", "etag", "last_modified", "server"):
+        told = [str(report.facts[name] or "-") for report in reports]
+        if len(set(told)) > 1:
+            table.add_row("", name.replace("_", " "), *told)
     alike = []
     for case_id, title in _all_cases(reports):
         row = [report.result(case_id) for report in reports]

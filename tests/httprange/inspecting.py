@@ -1,12 +1,16 @@
 """The checker and the target in one process, over real sockets: quick enough to try every fault."""
 
 import asyncio
+import io
+import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
+from unittest.mock import patch
 
 from opskit import listen
+from opskit.cli import run
 from opskit.httprange import engine
 from opskit.httprange.plan import Plan
 from opskit.httprange.results import Report, Tier
@@ -14,6 +18,7 @@ from opskit.httprange.web import Access
 from opskit.target.defects import DEFECTS
 from opskit.target.pages import FLAWLESS, site
 from opskit.target.server import Clock, Connection, Counts
+from tests.command import Ran
 
 
 @contextmanager
@@ -54,6 +59,26 @@ def serving(defect: str = "") -> Iterator[str]:
 def inspect(url: str, tier: Tier = Tier.POLITE, *, timeout: float = 5.0, **plan: Any) -> Report:
     """The report about one URL."""
     return engine.inspect(Plan((url,), tier, **plan), url, Access(timeout=timeout), lambda _: None).report
+
+
+def assert_serves_ranges(url: str, *clients: str) -> None:
+    """What any server of ours must hold: no FAIL, whatever is asked, and safe for these clients."""
+    report = inspect(url, Tier.FULL, timeout=20.0, profiles=clients)
+    assert failures(report) == {}
+    assert {p.name: p.reasons for p in report.profiles if p.name in clients and p.verdict != "yes"} == {}
+
+
+def typed(*args: str, env: Mapping[str, str] | None = None) -> Ran:
+    """`opskit ARGS` in this process, which spares the start of another; piped, in UTF-8."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    with redirect_stdout(out), redirect_stderr(err), patch.dict(os.environ, env or {}):
+        code = run(args)
+    texts = []
+    for stream in (out, err):
+        stream.flush()
+        stream.seek(0)
+        texts.append(stream.read())
+    return Ran(code, *texts)
 
 
 def verdicts(report: Report) -> dict[str, str]:

@@ -18,7 +18,7 @@ from opskit.httprange import cases
 from opskit.httprange.profiles import PROFILES
 from tests.command import opskit
 from tests.httprange import real
-from tests.httprange.inspecting import serving
+from tests.httprange.inspecting import failures, inspect, serving, typed
 from tests.httprange.test_formats import FAST, SLOW
 from tests.programs import free_port, need
 
@@ -52,7 +52,7 @@ def test_the_first_and_the_last_line_say_for_whom_it_is_safe(bad: str) -> None:
 
 def test_a_server_without_ranges_is_safe_for_nobody() -> None:
     with serving("ignore-range") as base:
-        ran = opskit("range", f"{base}/bytes/2000")
+        ran = typed("range", f"{base}/bytes/2000")
     assert ran.code == 1
     assert ran.out.startswith("Safe for: nobody (case 4: Range is ignored)\n")
 
@@ -64,14 +64,14 @@ def test_a_locale_without_ticks_gets_words(bad: str) -> None:
 
 
 def test_every_case_is_shown_when_asked(good: str) -> None:
-    ran = opskit("range", "-v", good)
+    ran = typed("range", "-v", good)
     assert ran.code == 0
     shown = [line.split()[1] for line in ran.out.splitlines() if line[:4] in ("PASS", "INFO", "N/A ")]
     assert {case.id for case in cases.by_id().values() if case.tier != "full"} <= set(shown)
 
 
 def test_the_envelope_of_one_url(bad: str) -> None:
-    ran = opskit("range", "--json", bad)
+    ran = typed("range", "--json", bad)
     assert (ran.code, ran.json["schema"], ran.json["status"]) == (1, "range/1", "failed")
     result = next(r for r in ran.data["results"] if r["id"] == "32")
     assert set(result) == {
@@ -85,19 +85,33 @@ def test_the_envelope_of_one_url(bad: str) -> None:
 
 
 def test_several_urls_stand_side_by_side(good: str, bad: str) -> None:
-    ran = opskit("range", good, bad)
+    ran = typed("range", good, bad)
     assert ran.code == 1
     row = next(line for line in ran.out.splitlines() if "If-Range with another tag" in line)
     assert row.split()[-2:] == ["PASS", "FAIL"]
     assert "BYTES in capitals" not in ran.out
-    assert [report["url"] for report in opskit("range", "--json", good, bad).data["reports"]] == [good, bad]
+    assert [report["url"] for report in typed("range", "--json", good, bad).data["reports"]] == [good, bad]
 
 
 def test_every_address_of_a_name_is_asked(good: str) -> None:
     port = good.split(":")[2].split("/", maxsplit=1)[0]
-    ran = opskit("range", "--all-addresses", "--json", "--only", "4", f"http://127.0.0.1:{port}/bytes/99")
+    ran = typed("range", "--all-addresses", "--json", "--only", "4", f"http://127.0.0.1:{port}/bytes/99")
     assert ran.data["address"] == "127.0.0.1"
     assert ran.data["results"][0]["verdict"] == "PASS"
+
+
+def test_addresses_that_offer_different_files_are_found(good: str) -> None:
+    from dataclasses import replace
+
+    from opskit.httprange.engine import Inspected, agreed
+
+    report = replace(inspect(good), address="127.0.0.1")
+    other = replace(report, address="127.0.0.2", facts={**report.facts, "etag": '"another"'})
+    same = agreed([Inspected(report, ()), Inspected(replace(report, address="127.0.0.2"), ())])
+    assert [failures(one.report) for one in same] == [{}, {}]
+    odd = agreed([Inspected(report, ()), Inspected(other, ())])
+    assert [list(failures(one.report)) for one in odd] == [["47"], ["47"]]
+    assert {p.name: p.verdict for p in odd[0].report.profiles}["parallel"] == "no"
 
 
 # What counts
@@ -105,47 +119,48 @@ def test_every_address_of_a_name_is_asked(good: str) -> None:
 
 def test_strict_takes_warnings_for_failures() -> None:
     with serving("no-ar") as base:
-        assert opskit("range", f"{base}/bytes/99").code == 0
-        assert opskit("range", "--strict", f"{base}/bytes/99").code == 1
+        assert typed("range", f"{base}/bytes/99").code == 0
+        assert typed("range", "--strict", f"{base}/bytes/99").code == 1
 
 
 def test_a_waived_failure_does_not_count(bad: str) -> None:
     words = [word for case in ("32", "35", "36", "41") for word in ("--waive", f"{case}=files never change")]
-    ran = opskit("range", bad, *words)
+    ran = typed("range", bad, *words)
     assert ran.code == 0
     assert "waived  32" in ran.out or "waived" in ran.out
     assert "files never change" in ran.out
 
 
 def test_only_and_skip_choose_the_cases(bad: str) -> None:
-    only = opskit("range", "--json", "--only", "3,4", "--only", "I3", bad)
+    only = typed("range", "--json", "--only", "3,4", "--only", "I3", bad)
     assert [r["id"] for r in only.data["results"]] == ["3", "4", "I3"]
-    assert opskit("range", "--skip", "32,35,36,41", bad).code == 0
+    assert only.data["profiles"]["video"] == "unknown"
+    assert typed("range", "--skip", "32,35,36,41", bad).code == 0
 
 
 def test_what_is_known_from_before_does_not_fail(bad: str, good: str, tmp_path: Path) -> None:
     old = tmp_path / "old.json"
-    old.write_text(opskit("range", "--json", bad).out)
-    assert opskit("range", "--baseline", str(old), bad).code == 0
+    old.write_text(typed("range", "--json", bad).out)
+    assert typed("range", "--baseline", str(old), bad).code == 0
     document = json.loads(old.read_text())
     for result in document["data"]["results"]:
         result["verdict"] = "PASS" if result["id"] == "41" else result["verdict"]
     old.write_text(json.dumps(document))
-    ran = opskit("range", "--json", "--baseline", str(old), bad)
+    ran = typed("range", "--json", "--baseline", str(old), bad)
     assert ran.code == 1
     assert [r["id"] for r in ran.data["results"] if r["verdict"] == "FAIL" and not r["waived"]] == ["41"]
 
 
 @pytest.mark.parametrize(("profile", "code"), [("resume", 1), ("video", 0)])
 def test_a_profile_is_the_question(bad: str, profile: str, code: int) -> None:
-    ran = opskit("range", "--profile", profile, bad)
+    ran = typed("range", "--profile", profile, bad)
     assert ran.code == code
     mark = "✗ (case 32: If-Range is ignored)" if code else "✓"
     assert ran.out.startswith(f"Safe for: {profile} {mark}\n")
 
 
 def test_every_client_is_happy_with_the_correct_server(good: str) -> None:
-    ran = opskit("range", "--json", *(word for name in PROFILES for word in ("--profile", name)), good)
+    ran = typed("range", "--json", *(word for name in PROFILES for word in ("--profile", name)), good)
     assert ran.code == 0, ran.data["profile_reasons"]
     assert set(ran.data["profiles"].values()) == {"yes"}
 
@@ -181,14 +196,14 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
 def test_a_file_is_read_as_its_client_would(
     shelf: tuple[str, Path], name: str, profile: str, problem: str
 ) -> None:
-    ran = opskit("range", "--json", "--profile", profile, f"{shelf[0]}/{name}")
+    ran = typed("range", "--json", "--profile", profile, f"{shelf[0]}/{name}")
     assert ran.code == (1 if problem else 0)
     assert [problem in reason for reason in ran.data["profile_reasons"][profile]] == ([True] if problem else [])
 
 
 def test_a_wheel_is_read_without_being_asked(shelf: tuple[str, Path], tmp_path: Path) -> None:
     log = tmp_path / "log"
-    ran = opskit("range", "--json", "--tier", "full", "--transcript", str(log), f"{shelf[0]}/false.whl")
+    ran = typed("range", "--json", "--tier", "full", "--transcript", str(log), f"{shelf[0]}/false.whl")
     assert ran.data["profiles"]["pip"] == "no"
     assert "# case profile pip: " in log.read_text()
     assert ran.data["requests"] <= 90
@@ -199,7 +214,7 @@ def test_a_wheel_is_read_without_being_asked(shelf: tuple[str, Path], tmp_path: 
 
 def test_junit_tap_and_markdown(bad: str, tmp_path: Path) -> None:
     xml, tap, page = (tmp_path / name for name in ("r.xml", "r.tap", "r.md"))
-    ran = opskit("range", bad, "--junit", str(xml), "--tap", str(tap), "--markdown", str(page))
+    ran = typed("range", bad, "--junit", str(xml), "--tap", str(tap), "--markdown", str(page))
     assert ran.code == 1
     assert ran.out.startswith("Safe for: ")
     suite = ElementTree.parse(xml).getroot()[0]
@@ -214,13 +229,13 @@ def test_junit_tap_and_markdown(bad: str, tmp_path: Path) -> None:
 
 
 def test_a_dash_is_stdout(good: str) -> None:
-    ran = opskit("range", "--junit", "-", "--only", "3", good)
+    ran = typed("range", "--junit", "-", "--only", "3", good)
     assert ElementTree.fromstring(ran.out.partition("\n")[2]).tag == "testsuites"
 
 
 @pytest.mark.skipif(shutil.which("prove") is None, reason="prove (Perl) is not installed")
 def test_prove_reads_the_tap(good: str, tmp_path: Path) -> None:
-    opskit("range", "--tap", str(tmp_path / "r.tap"), good)
+    typed("range", "--tap", str(tmp_path / "r.tap"), good)
     done = subprocess.run(["prove", "--exec", "cat", str(tmp_path / "r.tap")], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert "Result: PASS" in done.stdout
@@ -229,7 +244,7 @@ def test_prove_reads_the_tap(good: str, tmp_path: Path) -> None:
 def test_a_transcript_keeps_everything_but_secrets(good: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     url = good + "?token=s3cret"
-    ran = opskit("range", url, "-u", "me:pass-word", "-H", "X-Api-Key: abc-key", "--transcript", str(log))
+    ran = typed("range", url, "-u", "me:pass-word", "-H", "X-Api-Key: abc-key", "--transcript", str(log))
     assert ran.code == 0
     text = log.read_text()
     assert "> Range: bytes=10-20\n" in text
@@ -241,7 +256,7 @@ def test_a_transcript_keeps_everything_but_secrets(good: str, tmp_path: Path) ->
 
 
 def test_curl_lines_can_be_pasted(good: str) -> None:
-    ran = opskit("range", "--curl", "--only", "4", good)
+    ran = typed("range", "--curl", "--only", "4", good)
     line = next(line for line in ran.out.splitlines() if "bytes=10-20" in line)
     need("curl")
     done = subprocess.run(line, shell=True, capture_output=True, text=True)
@@ -252,7 +267,7 @@ def test_curl_lines_can_be_pasted(good: str) -> None:
 
 
 def test_a_probe_shows_what_went_over_the_wire(good: str) -> None:
-    ran = opskit("range", "--probe", "10-20", good)
+    ran = typed("range", "--probe", "10-20", good)
     assert ran.code == 0
     lines = ran.out.splitlines()
     assert lines[0] == "> GET /bytes/12438 HTTP/1.1"
@@ -273,21 +288,21 @@ def test_a_probe_shows_what_went_over_the_wire(good: str) -> None:
     ],
 )
 def test_a_probe_may_be_wrong_on_purpose(good: str, word: str, sentence: str) -> None:
-    assert opskit("range", "--probe", word, good).out.endswith(sentence + "\n")
+    assert typed("range", "--probe", word, good).out.endswith(sentence + "\n")
 
 
 def test_a_probe_in_http_1_0(good: str, tmp_path: Path) -> None:
     """The story: the same request, in the old version and in the new, to CherryPy."""
     with real.python_server("cherrypy", tmp_path) as url:
-        old = opskit("range", "--probe", "10-20", "--http", "1.0", f"{url}/file.bin").out
-        new = opskit("range", "--probe", "10-20", f"{url}/file.bin").out
+        old = typed("range", "--probe", "10-20", "--http", "1.0", f"{url}/file.bin").out
+        new = typed("range", "--probe", "10-20", f"{url}/file.bin").out
     assert old.startswith("> GET /file.bin HTTP/1.0\n")
     assert old.endswith("200: the server ignores Range and sends the whole file\n")
     assert new.endswith("206: ranges are answered; these are the bytes 10-20\n")
 
 
 def test_a_whole_run_in_http_1_0(good: str) -> None:
-    ran = opskit("range", "--http", "1.0", "--json", good)
+    ran = typed("range", "--http", "1.0", "--json", good)
     assert ran.code == 0, [r for r in ran.data["results"] if r["verdict"] == "FAIL"]
 
 
@@ -314,19 +329,19 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 def test_https_with_its_certificate(secure: tuple[str, Path], tmp_path: Path) -> None:
     url, certificate = secure
     log = tmp_path / "log"
-    ran = opskit("range", "--json", "--cacert", str(certificate), "--transcript", str(log), url)
+    ran = typed("range", "--json", "--cacert", str(certificate), "--transcript", str(log), url)
     assert ran.code == 0, ran.err
     assert "< HTTP/2 206" in log.read_text()
     assert next(r["got"] for r in ran.data["results"] if r["id"] == "44").startswith("HTTP/1.1")
 
 
 def test_a_whole_run_in_http_2(secure: tuple[str, Path]) -> None:
-    ran = opskit("range", "--json", "--http", "2", "--cacert", str(secure[1]), secure[0])
+    ran = typed("range", "--json", "--http", "2", "--cacert", str(secure[1]), secure[0])
     assert (ran.code, ran.data["facts"]["http_version"]) == (0, "2")
 
 
 def test_every_address_by_the_right_name(secure: tuple[str, Path]) -> None:
-    ran = opskit("range", "--json", "--all-addresses", "--only", "4,44", "--cacert", str(secure[1]), secure[0])
+    ran = typed("range", "--json", "--all-addresses", "--only", "4,44", "--cacert", str(secure[1]), secure[0])
     if ran.code == 3:  # localhost is ::1 too, where nobody listens
         assert "no connection" in ran.err
     else:
@@ -334,20 +349,20 @@ def test_every_address_by_the_right_name(secure: tuple[str, Path]) -> None:
 
 
 def test_a_certificate_nobody_knows(secure: tuple[str, Path]) -> None:
-    ran = opskit("range", secure[0])
+    ran = typed("range", secure[0])
     assert ran.code == 3
     assert "certificate verify failed" in ran.err
-    assert opskit("range", "-k", "--only", "4", secure[0]).code == 0
+    assert typed("range", "-k", "--only", "4", secure[0]).code == 0
 
 
 def test_a_login_from_the_environment(tmp_path: Path) -> None:
     (tmp_path / "users").write_text("me:{PLAIN}secret\n")
     lines = f'auth_basic "x"; auth_basic_user_file {tmp_path}/users;'
     with real.nginx(tmp_path, server=lines) as url:
-        without = opskit("range", f"{url}/file.bin")
-        within = opskit("range", "-u", "me", f"{url}/file.bin", env={"OPSKIT_PASSWORD": "secret"})
+        without = typed("range", f"{url}/file.bin")
+        within = typed("range", "-u", "me", f"{url}/file.bin", env={"OPSKIT_PASSWORD": "secret"})
         (tmp_path / "headers").write_text("Authorization: Basic bWU6c2VjcmV0\n")
-        by_file = opskit("range", "-H", f"@{tmp_path}/headers", f"{url}/file.bin")
+        by_file = typed("range", "-H", f"@{tmp_path}/headers", f"{url}/file.bin")
     assert without.code == 3
     assert "hint: give a name and password: --user NAME" in without.err
     assert (within.code, by_file.code) == (0, 0)
@@ -356,8 +371,8 @@ def test_a_login_from_the_environment(tmp_path: Path) -> None:
 def test_through_a_proxy(good: str, tmp_path: Path) -> None:
     lines = "location / { proxy_pass http://$http_host$request_uri; proxy_set_header Host $http_host; }"
     with real.nginx(tmp_path, server=lines) as proxy:
-        ran = opskit("range", "--json", "--tier", "polite", "--proxy", proxy, good)
-        log = opskit("range", "--only", "4", "--transcript", "-", "--proxy", proxy, good).out
+        ran = typed("range", "--json", "--tier", "polite", "--proxy", proxy, good)
+        log = typed("range", "--only", "4", "--transcript", "-", "--proxy", proxy, good).out
     assert ran.code == 0, [r for r in ran.data["results"] if r["verdict"] == "FAIL"]
     assert "< Server: nginx" in log
 
@@ -399,7 +414,7 @@ def test_through_a_proxy(good: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_call_that_is_wrong(args: list[str], words: str) -> None:
-    ran = opskit("range", *args, env={"OPSKIT_PASSWORD": ""} if "x" in args else None)
+    ran = typed("range", *args, env={"OPSKIT_PASSWORD": ""} if "x" in args else None)
     assert ran.code == 2
     assert words in ran.err
     assert ran.err.count("\n") == 2
@@ -417,30 +432,30 @@ def test_a_call_that_is_wrong(args: list[str], words: str) -> None:
 )
 def test_nobody_there(url: str, words: str) -> None:
     for extra in ([], ["--tier", "basic"], ["--probe", "0-0"]):
-        ran = opskit("range", *extra, url)
+        ran = typed("range", *extra, url)
         assert ran.code == 3
         assert ran.err.startswith("error: cannot ")
         assert ran.err.count("\n") == 2
-    assert words in opskit("range", url).err
+    assert words in typed("range", url).err
 
 
 def test_a_port_that_speaks_something_else(secure: tuple[str, Path]) -> None:
     port = secure[0].split(":")[2].split("/")[0]
-    ran = opskit("range", f"https://127.0.0.1:{free_port()}/x")
+    ran = typed("range", f"https://127.0.0.1:{free_port()}/x")
     assert ran.code == 3
-    plain = opskit("range", f"http://127.0.0.1:{port}/x")
+    plain = typed("range", f"http://127.0.0.1:{port}/x")
     assert plain.code == 3
     assert "answers 400 to a plain GET" in plain.err
 
 
 def test_a_file_that_cannot_be_written_is_refused_first(good: str) -> None:
-    ran = opskit("range", "--junit", "/no/such/place/r.xml", good)
+    ran = typed("range", "--junit", "/no/such/place/r.xml", good)
     assert ran.code == 3
     assert ran.err.startswith("error: cannot write /no/such/place/r.xml")
 
 
 def test_a_full_disk_is_said(good: str) -> None:
-    ran = opskit("range", "--junit", "/dev/full", good)
+    ran = typed("range", "--junit", "/dev/full", good)
     assert ran.code == 3
     assert "No space left on device" in ran.err
 
@@ -472,17 +487,17 @@ def test_a_reader_that_goes_away_is_no_error(bad: str) -> None:
 
 
 def test_every_case_is_listed_and_explained() -> None:
-    listed = opskit("range", "--list-cases")
+    listed = typed("range", "--list-cases")
     assert listed.code == 0
     for case in cases.by_id().values():
         assert case.title in listed.out
-    every = opskit("range", "--list-cases", "--json").data["cases"]
+    every = typed("range", "--list-cases", "--json").data["cases"]
     assert len(every) == len(cases.by_id()) + 12
 
 
 @pytest.mark.parametrize("name", ["32", "I3", "pmtiles"])
 def test_one_is_explained(name: str) -> None:
-    ran = opskit("range", "--explain", name)
+    ran = typed("range", "--explain", name)
     assert ran.code == 0
     assert ran.out.startswith(f"{name}: ")
     assert all(len(line) <= 80 for line in ran.out.splitlines())
@@ -491,7 +506,7 @@ def test_one_is_explained(name: str) -> None:
 def test_a_polite_run_on_loopback_a_basic_one_elsewhere(good: str) -> None:
     from opskit.httprange.engine import default_tier
 
-    assert opskit("range", "--json", "--only", "3", good).data["tier"] == "polite"
+    assert typed("range", "--json", "--only", "3", good).data["tier"] == "polite"
     assert default_tier("http://10.1.2.3/x", "") == "polite"
     assert default_tier("http://93.184.215.14/x", "") == "basic"
     assert default_tier("http://10.1.2.3/x", "http://proxy:1") == "basic"
@@ -499,6 +514,6 @@ def test_a_polite_run_on_loopback_a_basic_one_elsewhere(good: str) -> None:
 
 def test_a_basic_run_is_short_and_well_formed(good: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    ran = opskit("range", "--tier", "basic", "--json", "--transcript", str(log), good)
+    ran = typed("range", "--tier", "basic", "--json", "--transcript", str(log), good)
     assert ran.data["requests"] <= 20
     assert "bytes=abc" not in log.read_text()

@@ -7,9 +7,10 @@ import pytest
 
 from opskit.httprange import cases
 from opskit.httprange.invariants import INVARIANTS
+from opskit.httprange.profiles import PROFILES
 from opskit.httprange.results import NO, YES, Report, Tier
 from opskit.target.defects import DEFECTS
-from tests.httprange.inspecting import inspect, serving, verdicts
+from tests.httprange.inspecting import assert_serves_ranges, inspect, serving, verdicts
 from tests.servers import target
 
 FOUND_BY: dict[str, dict[str, str]] = {
@@ -158,6 +159,11 @@ def test_the_correct_server_passes_at_any_length(length: int) -> None:
     assert bad == {}
     assert report.bytes_read <= 4 << 20
     assert {profile.verdict for profile in report.profiles} == {YES}
+
+
+def test_the_target_serves_every_client() -> None:
+    with target() as running:
+        assert_serves_ranges(f"{running.url}/bytes/100kB", *PROFILES)
 
 
 def test_put_of_a_part_is_asked_only_when_it_may_be() -> None:

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from opskit.errors import Unable
-from tests.command import opskit
-from tests.httprange.inspecting import failures, inspect, serving
+from tests.httprange.inspecting import failures, inspect, serving, typed
 from tests.programs import free_port
 
 LINES = b"".join(b"%019d\n" % n for n in range(0, 2000, 20))
@@ -163,7 +162,7 @@ def test_a_redirect_to_nowhere_is_no_traceback(there: bytes) -> None:
 @pytest.mark.parametrize("status", [204, 401, 403, 404, 500])
 def test_anything_but_200_cannot_be_checked(status: int) -> None:
     with serving() as base:
-        ran = opskit("range", f"{base}/status/{status}")
+        ran = typed("range", f"{base}/status/{status}")
     assert ran.code == 3
     assert ran.err.startswith(f"error: {base}/status/{status} answers {status} to a plain GET")
     assert ran.out == ""
@@ -171,7 +170,7 @@ def test_anything_but_200_cannot_be_checked(status: int) -> None:
 
 def test_a_file_of_100_gb_costs_4_mib_at_most() -> None:
     with serving() as base:
-        ran = opskit("range", "--tier", "full", "--json", f"{base}/bytes/100GB")
+        ran = typed("range", "--tier", "full", "--json", f"{base}/bytes/100GB")
     assert ran.code == 0
     assert ran.data["bytes_read"] <= 4 << 20
     assert ran.data["requests"] <= 90
@@ -179,7 +178,7 @@ def test_a_file_of_100_gb_costs_4_mib_at_most() -> None:
 
 def test_no_more_is_read_than_may_be() -> None:
     with serving() as base:
-        ran = opskit("range", "--max-bytes", "200kB", "--json", f"{base}/bytes/100GB")
+        ran = typed("range", "--max-bytes", "200kB", "--json", f"{base}/bytes/100GB")
     assert ran.data["bytes_read"] <= 200_000 + (1 << 16)
     assert "as much was read as --max-bytes allows" in ran.data["note"]
 
@@ -193,7 +192,7 @@ def test_a_file_that_grows_is_inconclusive() -> None:
         connection.sendall(head if request.startswith(b"HEAD") else head + b"x" * size)
 
     with scripted(growing) as url:
-        ran = opskit("range", "--json", url)
+        ran = typed("range", "--json", url)
     assert ran.code == 4
     assert ran.json["status"] == "partial"
     assert {r["id"]: r["verdict"] for r in ran.data["results"]}["I12"] == "INCONCLUSIVE"
