@@ -19,7 +19,7 @@ from opskit.target.ranges import Resource, respond
 Responder = Callable[[Request, Resource], Answer]
 
 LARGEST_GZIP = 1 << 20  # bytes of a resource that are compressed in one go
-CHANGES_AFTER = 40  # requests, which is in the middle of a polite run
+CHANGES_AFTER = 50  # requests, which is in the middle of a polite run
 _INTEGERS = re.compile(r"[0-9]+")
 
 
@@ -530,7 +530,7 @@ DEFECTS: dict[str, Defect] = {
     "gzip-slice": Defect("each part is compressed for itself [middleware]", _gzip_slice),
     "gzip-same-etag": Defect("one ETag for compressed and plain", _gzip_same_etag),
     "etag-per-connection": Defect("every connection has its own ETag", _etag_per_connection),
-    "changes-mid-run": Defect("the file changes after 40 requests", _changing()),
+    "changes-mid-run": Defect("the file changes after 50 requests", _changing()),
     "options-206": Defect("OPTIONS with Range gives 206", spoil=_options_206),
     "missing-206": Defect("a part of the error page", spoil=_missing_206),
     "cors-hidden": Defect("no headers are exposed to other origins", _cors_hidden),
