@@ -274,7 +274,11 @@ def _results(course: _Course) -> tuple[CaseResult, ...]:
     ]  # fmt: skip
     results += _kept_rules(run.violations, course)
     changed = any(violation.rule == "I12" for violation in run.violations)
-    results = [_final(result, plan, course.url, server, changed) for result in results]
+    known = plan.known.get(redact.url(course.url), frozenset())
+    results = [
+        replace(_final(r, plan, known, changed), hint=hint(r.id, r.verdict, r.got, server, run.web.url))
+        for r in results
+    ]
     return tuple(sorted(results, key=_place))
 
 
@@ -303,19 +307,17 @@ def _shortened(cases: Sequence[str]) -> str:
     return ", ".join(cases[:MOST_NAMED]) + more
 
 
-def _final(result: CaseResult, plan: Plan, url: str, server: str, changed: bool) -> CaseResult:
-    """A result as it is reported: strict, inconclusive, waived, with what to do about it."""
+def _final(result: CaseResult, plan: Plan, known: frozenset[str], changed: bool) -> CaseResult:
+    """A result as it counts: strict, inconclusive, waived."""
     verdict = result.verdict
     if plan.strict and verdict is Verdict.WARN:
         verdict = Verdict.FAIL
     if changed and verdict in (Verdict.FAIL, Verdict.WARN) and result.id != "I11":
         verdict = Verdict.INCONCLUSIVE
     waived = plan.waivers.get(result.id, "")
-    if verdict is Verdict.FAIL and not waived and result.id in plan.known.get(redact.url(url), frozenset()):
+    if verdict is Verdict.FAIL and not waived and result.id in known:
         waived = "known from the baseline"
-    return replace(
-        result, verdict=verdict, waived=waived, hint=hint(result.id, result.verdict, result.got, server, url)
-    )
+    return replace(result, verdict=verdict, waived=waived)
 
 
 def _place(result: CaseResult) -> tuple[int, int]:
