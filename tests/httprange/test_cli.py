@@ -4,9 +4,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-import time
+import threading
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tests.command import opskit
 from tests.httprange import real
 from tests.httprange.inspecting import failures, inspect, serving, typed
 from tests.httprange.test_formats import FAST, SLOW
+from tests.httprange.test_hostile import on_ranges, scripted
 from tests.programs import free_port, need
 
 
@@ -461,12 +463,18 @@ def test_a_full_disk_is_said(good: str) -> None:
 
 
 def test_ctrl_c_ends_with_what_was_found() -> None:
-    with serving("slow-hang") as base:
+    asked = threading.Event()
+
+    def silent(connection: socket.socket, request: bytes) -> None:
+        asked.set()
+        connection.recv(1)  # until the client goes
+
+    with scripted(on_ranges(silent)) as url:
         process = subprocess.Popen(
-            [sys.executable, "-m", "opskit", "range", "--json", "--timeout", "60s", f"{base}/bytes/99"],
+            [sys.executable, "-m", "opskit", "range", "--json", "--timeout", "60s", url],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        time.sleep(6.0)  # until it waits for the first range
+        assert asked.wait(30)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "")

@@ -132,7 +132,7 @@ def test_the_correct_server_passes_everything(correct: dict[str, str]) -> None:
 def test_a_fault_is_found_by_its_case_alone(name: str, correct: dict[str, str]) -> None:
     with serving(name) as base:
         path = "/redirect/bytes/2000" if name == "redirect-drops-range" else "/bytes/2000"
-        report = full(base, path, 0.5 if name == "slow-hang" else 20.0)
+        report = full(base, path, 2.0 if name == "slow-hang" else 20.0)
     assert differences(report, correct) == FOUND_BY[name], {r.id: r.got for r in report.results}
 
 
