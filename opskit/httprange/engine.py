@@ -66,9 +66,9 @@ def default_tier(url: str, proxy: str) -> Tier:
 
 def inspect(plan: Plan, url: str, access: Access, progress: Progress) -> Inspected:
     """Everything about one URL. Raises Unable when there is no whole file to begin with."""
-    started = time.monotonic()
     tier = plan.tier or default_tier(url, access.proxy)
     web = Web(url, access)
+    started = time.monotonic()
     try:
         facts = _facts(web, url)
         run = Inspection(web, facts, unsafe_methods=plan.unsafe_methods, empty_url=plan.empty_url)

