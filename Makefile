@@ -39,6 +39,7 @@ test: lint types ## lint, types, and every test
 bench: setup ## measured beside the peers; see benchmarks/README.md
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.macros
+	$(BIN)/python -m benchmarks.range_cost
 
 clean: ## remove what setup made
 	rm -rf .venv
