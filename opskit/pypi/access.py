@@ -126,7 +126,15 @@ class Access:
 
     def known(self, authorization: str) -> Identity | None:
         """The identity behind an Authorization header that was verified lately."""
-        self._expire()
+        version = self.store.data_version()
+        if version != self._seen:
+            self._seen = version
+            self.forget_tokens()
+        return self.recall(authorization)
+
+    def recall(self, authorization: str) -> Identity | None:
+        """The same for who has looked at the store's changes already, and called `forget_tokens` for them."""
+        self._refresh_users()
         entry = self._verified.get(self._key(authorization))
         return entry[0] if entry and entry[1] > time.monotonic() else None
 
@@ -134,18 +142,18 @@ class Access:
         """Keyed, so that what lies in memory is not the password."""
         return blake2b(authorization.encode("latin-1"), key=self._verified_key, digest_size=16).digest()
 
-    def _expire(self) -> None:
-        """Drop what was verified when the password file changed, or any token may have been revoked."""
+    def _refresh_users(self) -> None:
+        """Drop what was verified when the password file changed."""
         now = time.monotonic()
         if self.passwords and now - self._users_checked > 1.0:
             self._users_checked = now
             if self.passwords.refresh():
                 self._verified.clear()
-        version = self.store.data_version()
-        if version != self._seen:
-            self._seen = version
-            for key in [k for k, (who, _) in self._verified.items() if who.name.startswith("token ")]:
-                del self._verified[key]
+
+    def forget_tokens(self) -> None:
+        """Something in the store changed: any token may have been revoked."""
+        for key in [k for k, (who, _) in self._verified.items() if who.name.startswith("token ")]:
+            del self._verified[key]
 
     async def _verify(self, scope: Scope, value: str) -> Identity:
         credentials = read_credentials(value)
@@ -241,7 +249,7 @@ class Access:
             token = tokens.by_id(self.store.db, name.split()[1])
             live = token is not None and token.is_live(tokens.now())
             return replace(_as_identity(token), by_cookie=True) if token and live else None
-        self._expire()
+        self._refresh_users()
         if self.passwords is None or name not in self.passwords.hashes:
             return None
         return replace(self._user(name), by_cookie=True)

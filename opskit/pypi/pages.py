@@ -30,6 +30,7 @@ class Pages:
         self.store = store
         self._cache: dict[Key, Prepared] = {}
         self._unchanged: dict[Key, Prepared] = {}
+        self.on_change: Callable[[], None] = lambda: None
         self._quick: dict[tuple[bytes, bytes | None, bytes | None], Key] = {}
         self._serial = store.serial()
         self._seen = store.data_version()
@@ -98,6 +99,7 @@ class Pages:
         if version == self._seen:
             return
         self._seen = version
+        self.on_change()
         self.drop()
 
     def drop(self) -> None:

@@ -90,7 +90,8 @@ class Worker:
         """The fast path, where nothing but the page itself decides the answer."""
         if self.upstream is not None:
             return None
-        pages, known = self.index.pages, self.access.known
+        pages, known = self.index.pages, self.access.recall
+        pages.on_change = self.access.forget_tokens
         if self.access.is_open("list"):
             return pages.quick
         return lambda url, headers: pages.quick(url, headers, known)
