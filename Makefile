@@ -20,7 +20,7 @@ setup: .venv/.ready ## .venv with opskit and everything its tests use
 	@$(PYTHON) -m venv .venv
 	@echo "setting up .venv (once; about half a minute)" >&2
 	@$(BIN)/pip install -q --upgrade pip
-	@$(BIN)/pip install -q --group dev -e .
+	@$(BIN)/pip install -q --group dev -e '.[pypi]'
 	@touch $@
 
 demo: setup ## a real server, a file of requests, 20 000 requests, the report

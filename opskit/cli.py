@@ -33,6 +33,7 @@ TOOLS: dict[str, Tool] = {
     "range": Tool("opskit.httprange.cli", "app", "Check whether a server really does Range requests."),
     "target": Tool("opskit.target.cli", "app", "A real server to try the other tools on."),
     "gccmacros": Tool("opskit.gccmacros.cli", "app", "List a compiler's macros; find which flag sets them."),
+    "pypi": Tool("opskit.pypi.cli", "app", "A private package index for pip, uv and twine."),
 }
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     import httpx
 
+    AsyncClient = httpx.AsyncClient  # for the annotations of others
+    Response = httpx.Response
+
 USER_AGENT = f"opskit/{__version__}"
 
 
@@ -136,14 +139,15 @@ def mapped_errors(url: str) -> Iterator[None]:
     try:
         yield
     except httpx.TimeoutException as error:
-        raise Unable(f"{_host(url)} did not answer in time", code="timeout") from error
+        raise Unable(f"{host(url)} did not answer in time", code="timeout") from error
     except httpx.InvalidURL as error:
         raise Unable(f"'{url}' is not a URL: {error}", code="invalid_url") from error
     except httpx.HTTPError as error:
-        raise Unable(f"cannot talk to {_host(url)}: {error}", code="unreachable") from error
+        raise Unable(f"cannot talk to {host(url)}: {error}", code="unreachable") from error
 
 
-def _host(url: str) -> str:
+def host(url: str) -> str:
+    """The host of a URL, for messages: no path, no password."""
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)

@@ -1,0 +1,101 @@
+"""Answers over ASGI: small ones in one piece, errors with their reason in the status line and in the body."""
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+# What every answer carries: a browser must not guess types.
+SAFE = [(b"x-content-type-options", b"nosniff")]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A whole answer, ready to send."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+
+
+@dataclass
+class Problem(Exception):
+    """A request that is answered with an error; `reason` is in the status line too, where twine shows it."""
+
+    status: int
+    reason: str
+    headers: Headers = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.reason}"
+
+
+async def send_prepared(answer: Prepared, scope: Scope, send: Send) -> None:
+    """Send an answer; to HEAD without its body."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+
+async def send_text(
+    scope: Scope, send: Send, status: int, text: str, kind: str = "text/plain; charset=utf-8",
+    headers: Headers | None = None,
+) -> None:  # fmt: skip
+    body = text.encode()
+    head = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body)), *SAFE, *(headers or [])]
+    await send_prepared(Prepared(status, head, body), scope, send)
+
+
+async def send_problem(scope: Scope, send: Send, problem: Problem) -> None:
+    """The error form: text, or JSON for who prefers it; the reason in HTTP/1's status line."""
+    accept = header(scope, b"accept") or ""
+    if _prefers_json(accept):
+        title = HTTPStatus(problem.status).phrase
+        kind = "application/json"
+        text = json.dumps(
+            {"code": f"{problem.status} {problem.reason}", "title": title, "message": problem.reason}
+        )
+    else:
+        kind, text = "text/plain; charset=utf-8", problem.reason + "\n"
+    body = text.encode()
+    head = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body)), *SAFE,
+            (b"cache-control", b"no-store"), (b"vary", b"Accept"), *problem.headers]  # fmt: skip
+    await send(
+        {"type": "http.response.start", "status": problem.status, "headers": head, "reason": problem.reason}
+    )
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def _prefers_json(accept: str) -> bool:
+    from opskit.pypi.negotiate import quality, weights
+
+    accepted = weights(accept)
+    return quality("application/json", accepted) > max(
+        quality("text/plain", accepted), quality("text/html", accepted)
+    )
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first value of a request header."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+
+
+def headers(scope: Scope) -> dict[bytes, bytes]:
+    """The request's headers; a list header sent on several lines is joined (RFC 9110 section 5.3)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        found[name] = found[name] + b", " + value if name in found else value
+    return found
+
+
+def client(scope: Scope) -> str:
+    """The address of the other side."""
+    peer = scope.get("client")
+    return str(peer[0]) if peer else "local"

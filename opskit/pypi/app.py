@@ -1,0 +1,254 @@
+"""The server as one ASGI application: which part answers which path, and who may."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, quote
+
+from opskit.pypi import names
+from opskit.pypi.access import Access
+from opskit.pypi.answers import (
+    App,
+    Problem,
+    Receive,
+    Scope,
+    Send,
+    header,
+    send_prepared,
+    send_problem,
+    send_text,
+)
+from opskit.pypi.pages import Pages, prepare
+from opskit.pypi.plan import Settings
+from opskit.pypi.rights import NOBODY, Identity
+from opskit.pypi.send import IMMUTABLE, REVALIDATE, send_file
+from opskit.pypi.simple import JSON_TYPE, root_html, root_json
+from opskit.pypi.store import ROOT_PAGE, FileRow, Page, Store
+
+if TYPE_CHECKING:
+    from opskit.pypi.upstream import Upstream
+
+_READING = ("GET", "HEAD")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The applications behind the paths that are not the read side's."""
+
+    upload: App
+    legacy: App
+    web: App
+    login: App
+    tracker: App
+
+
+class Index:
+    """The read side, and the door to the rest. Errors become answers here and nowhere else."""
+
+    def __init__(
+        self, settings: Settings, store: Store, access: Access, parts: Parts, upstream: "Upstream | None"
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.access = access
+        self.pages = Pages(store)
+        self.parts = parts
+        self.upstream = upstream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            await self._route(scope, receive, send)
+        except Problem as problem:
+            if problem.status == 401 and scope["method"] in _READING:
+                scope["opskit.problem"] = problem
+                await self.parts.login(scope, receive, send)
+            else:
+                await send_problem(scope, send, problem)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        reading = scope["method"] in _READING
+        if reading and path.startswith("/legacy/+simple/"):
+            path = path.removeprefix("/legacy")
+        if path.startswith(("/simple/", "/+simple/")):
+            _only(reading)
+            await self._simple(scope, send, path.split("/", 2)[2])
+        elif path.startswith("/files/"):
+            _only(reading)
+            await self._file(scope, send, path[len("/files/") :])
+        elif path.startswith("/packages/") and path != "/packages/":
+            _only(reading)
+            await self._package(scope, send, path[len("/packages/") :])
+        elif path == "/health":
+            await send_text(scope, send, 200, "Ok")
+        elif path == "/simple":
+            await _redirect(scope, send, "simple/")
+        else:
+            await self._other(path)(scope, receive, send)
+
+    def _other(self, path: str) -> App:
+        if path in ("/", "/legacy/", "/legacy"):
+            return self._front
+        if path.startswith("/.tracker"):
+            return self.parts.tracker
+        if path.startswith(("/+login", "/+logout")):
+            return self.parts.login
+        if path.startswith(("/project/", "/search", "/+static/")):
+            return self.parts.web
+        return self._legacy
+
+    async def _front(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`/` takes uploads and shows people the projects; `/legacy/` takes uploads only."""
+        if scope["method"] == "POST":
+            await self.parts.upload(scope, receive, send)
+        elif scope["path"] == "/" and scope["method"] in _READING:
+            await self.parts.web(scope, receive, send)
+        else:
+            raise Problem(405, "this address takes uploads only", [(b"allow", b"POST")])
+
+    async def _legacy(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """pypiserver's own routes: all of them list, none is asked for a single project's rights."""
+        self.access.require(await self.access.identify(scope), "list", None)
+        await self.parts.legacy(scope, receive, send)
+
+    # Simple pages
+
+    async def _simple(self, scope: Scope, send: Send, rest: str) -> None:
+        name, _, more = rest.partition("/")
+        if more or (rest and names.normalize(name) + "/" != rest):
+            await self._respell(scope, send, name, more)
+            return
+        identity = NOBODY if self.access.is_open("list") else await self.access.identify(scope)
+        form = _asked_form(scope["query_string"])
+        if not name:
+            await self._root(scope, send, identity, form)
+            return
+        self.access.require(identity, "list", name)
+        key = name if self.upstream is None else await self.upstream.refresh(name)
+        answer = self.pages.answer(
+            key, header(scope, b"accept"), header(scope, b"accept-encoding"),
+            header(scope, b"if-none-match"), form,
+        )  # fmt: skip
+        if answer is None:
+            why = self.upstream.why_missing(name) if self.upstream else ""
+            raise Problem(404, f"there is no project {name} here{why}")
+        await send_prepared(answer, scope, send)
+
+    async def _respell(self, scope: Scope, send: Send, name: str, more: str) -> None:
+        """PEP 503: the page lives under the normalised name with a slash at its end."""
+        if more or not names.is_project_name(name):
+            raise Problem(404, "not the name of a project")
+        target = quote(names.normalize(name)) + "/"
+        query = scope["query_string"].decode("latin-1")
+        up = "../" if scope["path"].endswith("/") else ""
+        await _redirect(scope, send, up + target + (f"?{query}" if query else ""))
+
+    async def _root(self, scope: Scope, send: Send, identity: Identity, form: str | None) -> None:
+        if not self.access.allows(identity, "list", None):
+            if not identity.may_some("list"):
+                self.access.require(identity, "list", None)
+            await self._filtered_root(scope, send, identity, form)
+            return
+        answer = self.pages.answer(
+            ROOT_PAGE, header(scope, b"accept"), header(scope, b"accept-encoding"),
+            header(scope, b"if-none-match"), form,
+        )  # fmt: skip
+        assert answer is not None  # the root page is made when it is missing
+        await send_prepared(answer, scope, send)
+
+    async def _filtered_root(self, scope: Scope, send: Send, identity: Identity, form: str | None) -> None:
+        """For who may see some projects only: rendered for them, kept by nobody."""
+        from opskit.pypi.negotiate import page_type
+
+        media = page_type(header(scope, b"accept"), form)
+        if media is None:
+            raise Problem(406, "this index speaks the Simple API, HTML and JSON")
+        mine = [name for name in self.store.projects() if identity.may("list", name)]
+        body = root_json(mine) if media == JSON_TYPE else root_html(mine)
+        whole, _ = prepare(Page('"filtered"', body), media, "identity")
+        head = [pair for pair in whole.headers if pair[0] not in (b"etag", b"cache-control")]
+        await send_prepared(replace(whole, headers=[*head, (b"cache-control", b"no-store")]), scope, send)
+
+    # Files
+
+    async def _file(self, scope: Scope, send: Send, rest: str) -> None:
+        digest, _, filename = rest.partition("/")
+        of_metadata = filename.endswith(".metadata")
+        row = self.store.file_by_hash(digest, filename.removesuffix(".metadata"))
+        if row is None:
+            await self._upstream_file(scope, send, digest, filename)
+            return
+        await self._may_download(scope, row.project)
+        if of_metadata:
+            await self._metadata(scope, send, row)
+        else:
+            await self._send_row(scope, send, row, IMMUTABLE)
+
+    async def _may_download(self, scope: Scope, project: str) -> None:
+        if not self.access.is_open("download"):
+            self.access.require(await self.access.identify(scope), "download", project)
+        if self.store.status(project)[0] == "quarantined":
+            raise Problem(403, f"{project} is quarantined")
+
+    async def _upstream_file(self, scope: Scope, send: Send, digest: str, filename: str) -> None:
+        known = self.upstream.file(digest, filename.removesuffix(".metadata")) if self.upstream else None
+        if known is None or self.upstream is None:
+            raise Problem(404, f"there is no file {filename} here")
+        await self._may_download(scope, known.project)
+        await self.upstream.send(scope, send, known, of_metadata=filename.endswith(".metadata"))
+
+    async def _metadata(self, scope: Scope, send: Send, row: FileRow) -> None:
+        body = self.store.metadata(row.sha256) if row.metadata else None
+        if body is None:
+            raise Problem(404, f"{row.filename} has no core metadata")
+        whole, unchanged = prepare(Page(f'"{row.metadata}"', body), "text/plain", "identity")
+        head = [pair for pair in whole.headers if pair[0] not in (b"cache-control", b"vary")]
+        answer = replace(whole, headers=[*head, (b"cache-control", IMMUTABLE)])
+        fresh = f'"{row.metadata}' in (header(scope, b"if-none-match") or "")
+        await send_prepared(unchanged if fresh else answer, scope, send)
+
+    async def _package(self, scope: Scope, send: Send, path: str) -> None:
+        """pypiserver's address of a file: by its place, so it must be asked about again each time."""
+        row = self.store.file_at(path)
+        if row is None:
+            raise Problem(404, f"there is no file {path} here")
+        await self._may_download(scope, row.project)
+        await self._send_row(scope, send, row, REVALIDATE)
+
+    async def _send_row(self, scope: Scope, send: Send, row: FileRow, cache: bytes) -> None:
+        """The bytes that the index knows, or none: a changed file is not sent under its old digest."""
+        place = self.store.root / row.path
+        try:
+            status = place.stat()
+            if (status.st_size, status.st_mtime_ns) != (row.size, row.mtime_ns):
+                raise Problem(404, f"{row.filename} has just changed on disk; ask for its page again")
+            count = scope.get("opskit.count", _ignore)
+            await send_file(
+                scope, send, place, row.size, f'"{row.sha256}"', row.mtime_ns // 1_000_000_000, cache, count
+            )
+        except FileNotFoundError as error:
+            raise Problem(404, f"{row.filename} is no longer here") from error
+
+
+def _ignore(_: int) -> None:
+    """Counts nothing."""
+
+
+def _only(reading: bool) -> None:
+    if not reading:
+        raise Problem(405, "this address is for reading; uploads go to /legacy/", [(b"allow", b"GET, HEAD")])
+
+
+def _asked_form(query: bytes) -> str | None:
+    if b"format=" not in query:
+        return None
+    asked = parse_qs(query.decode("latin-1")).get("format", [""])[0]
+    return asked.replace(" ", "+") or None  # a bare + in an address is read as a space
+
+
+async def _redirect(scope: Scope, send: Send, target: str) -> None:
+    """A relative address, which stays right behind a proxy that adds a prefix."""
+    await send_text(
+        scope, send, 301, f"moved to {target}\n",
+        headers=[(b"location", target.encode()), (b"cache-control", b"no-cache")],
+    )  # fmt: skip
