@@ -8,7 +8,7 @@ BIN := .venv/bin
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: .venv/.ready ## .venv with opskit and everything its tests use
+setup: .venv/.tested ## .venv with opskit and everything its tests use
 
 # Debian splits venv from Python: where it is missing and may be installed, it is; else pip's line says so.
 .venv/.ready: pyproject.toml
@@ -18,12 +18,17 @@ setup: .venv/.ready ## .venv with opskit and everything its tests use
 	  { echo "installing python3-venv, which Debian keeps apart from python3" >&2; \
 	    $$([ "$$(id -u)" = 0 ] || echo sudo) sh -c 'apt-get update -q && apt-get install -qy python3-venv' >&2; }
 	@$(PYTHON) -m venv .venv
-	@echo "setting up .venv (once; about half a minute)" >&2
+	@echo "setting up .venv (once)" >&2
 	@$(BIN)/pip install -q --upgrade pip
+	@$(BIN)/pip install -q -e .
+	@touch $@
+
+.venv/.tested: .venv/.ready
+	@echo "adding what the tests use (once; about a minute)" >&2
 	@$(BIN)/pip install -q --group dev -e '.[pypi]'
 	@touch $@
 
-demo: setup ## a real server, a file of requests, 20 000 requests, the report
+demo: .venv/.ready ## a real server, a file of requests, 20 000 requests, the report
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 lint: setup ## ruff: lint and format
@@ -40,6 +45,7 @@ bench: setup ## measured beside the peers; see benchmarks/README.md
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.macros
 	$(BIN)/python -m benchmarks.range_cost
+	$(BIN)/python -m benchmarks.index
 
 clean: ## remove what setup made
 	rm -rf .venv
