@@ -32,6 +32,7 @@ TOOLS: dict[str, Tool] = {
     "report": Tool("opskit.bench.cli", "report_app", "Show a saved load test again, in any format."),
     "target": Tool("opskit.target.cli", "app", "A real server to try the other tools on."),
     "gccmacros": Tool("opskit.gccmacros.cli", "app", "List a compiler's macros; find which flag sets them."),
+    "zfs": Tool("opskit.zfs.cli", "app", "Prepare mirrored swap: ZFS, md or gmirror."),
 }
 
 

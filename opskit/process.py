@@ -49,6 +49,9 @@ class SystemRunner:
     started as well; it can then not ask at the terminal. `most_output` bytes end a program that will not.
     """
 
+    """Starts real programs. `environment` is added to a copy of the caller's, in the C locale; without
+    `inherit` it is all there is. `own_session` keeps a terminal's Ctrl-C away from the program."""
+
     def __init__(
         self,
         environment: Mapping[str, str] | None = None,
@@ -60,6 +63,12 @@ class SystemRunner:
         self.own_group = own_group
         self.most_output = most_output
         self._running: set[subprocess.Popen[bytes]] = set()
+        inherit: bool = True,
+        own_session: bool = False,
+    ) -> None:
+        outer = {**os.environ, "LC_ALL": "C", "LANGUAGE": ""} if inherit else {}
+        self.environment = {**outer, **(environment or {})}
+        self.own_session = own_session
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None) -> Finished:
         """Run to the end. Raises Unable for a program that is missing, may not run, or takes too long."""
@@ -89,6 +98,8 @@ class SystemRunner:
                 stderr=subprocess.PIPE,
                 env=self.environment,
                 process_group=0 if self.own_group else None,
+                check=False,
+                start_new_session=self.own_session,
             )
         except FileNotFoundError as error:
             raise Unable(f"{argv[0]}: no such program", code="missing_program") from error

@@ -1,0 +1,185 @@
+"""What the surveys of all platforms do alike."""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from opskit.errors import Unable
+from opskit.zfs import zpool
+from opskit.zfs.bootfiles import naming
+from opskit.zfs.facts import MARK, Pool, Slice, Use, Volume
+from opskit.zfs.machine import Machine, digest
+from opskit.zfs.steps import Condition
+
+
+def text_of(machine: Machine, *argv: str, accept: tuple[int, ...] = (0,)) -> str:
+    """What a read-only command printed. Raises Unable for an exit code that is not accepted."""
+    done = machine.run(argv)
+    if done.code not in accept:
+        said = (done.error_text or done.text).strip().splitlines()
+        raise Unable(
+            f"`{' '.join(argv)}` failed: {said[0] if said else f'exit code {done.code}'}",
+            code="survey_failed",
+        )
+    return done.text
+
+
+def maybe(machine: Machine, *argv: str) -> str:
+    """What a command printed, or nothing where it is missing or failed."""
+    if not machine.has(argv[0]):
+        return ""
+    done = machine.run(argv)
+    return done.text if done.code == 0 else ""
+
+
+def read_files(machine: Machine, paths: Iterable[str]) -> dict[str, str]:
+    found = {path: machine.read(path) for path in paths}
+    return {path: text for path, text in found.items() if text is not None}
+
+
+def pools_and_volumes(
+    machine: Machine, version: str, device_prefix: str, node_prefix: str
+) -> tuple[tuple[Pool, ...], tuple[Volume, ...]]:
+    """The imported pools, with leaves named by the device behind every link, and the volumes."""
+    if not machine.has("zpool") or not machine.has("zfs"):
+        return (), ()
+    if zpool.speaks_json(version):
+        pools = zpool.pools_of_json(text_of(machine, "zpool", "status", "-j", "--json-int", "-P"))
+    else:
+        pools = zpool.pools_of_text(text_of(machine, "zpool", "status", *(["-P"] if version else [])))
+    pools = tuple(
+        replace(
+            pool,
+            leaves=tuple(
+                replace(leaf, path=_device(machine, leaf.path, device_prefix)) for leaf in pool.leaves
+            ),
+        )
+        for pool in pools
+    )
+    if not pools:
+        return (), ()
+    text = text_of(
+        machine,
+        "zfs",
+        "get",
+        "-Hp",
+        "-r",
+        "-o",
+        "name,property,value,source",
+        zpool.PROPERTIES,
+        *(pool.name for pool in pools),
+    )
+    pools, volumes = zpool.with_properties(pools, text)
+    return pools, tuple(_with_node(machine, volume, node_prefix) for volume in volumes)
+
+
+def _device(machine: Machine, path: str, prefix: str) -> str:
+    full = path if path.startswith("/") else prefix + path
+    return machine.resolve(full) if machine.exists(full) else full
+
+
+def _with_node(machine: Machine, volume: Volume, prefix: str) -> Volume:
+    node = prefix + volume.name
+    return replace(volume, node=machine.resolve(node) if machine.exists(node) else "")
+
+
+def with_pool_uses(slices: Iterable[Slice], pools: Iterable[Pool]) -> list[Slice]:
+    """A slice that an imported pool holds says so."""
+    holders = {leaf.path: pool.name for pool in pools for leaf in pool.leaves if leaf.state != "REMOVED"}
+    return [
+        replace(s, uses=(*s.uses, Use("pool", holders[s.path]))) if s.path in holders else s for s in slices
+    ]
+
+
+def with_boot_uses(slices: Iterable[Slice], files: Mapping[str, str]) -> list[Slice]:
+    """A slice that a boot file mounts, dumps to or switches on by a unit is not free even while it is idle;
+    plain swap lines are no hindrance, because they are fenced."""
+    return [
+        replace(
+            s,
+            uses=(*s.uses, *(Use("boot-file", line.file) for line in naming(files, s) if line.kind in HARD)),
+        )
+        for s in slices
+    ]
+
+
+HARD = {"mount", "dump", "unit", "resume"}
+
+
+def with_labels(machine: Machine, slices: Iterable[Slice]) -> list[Slice]:
+    """A free slice with a pool's label on it says whose; a destroyed pool's label is no hindrance."""
+    found = []
+    for item in slices:
+        suspect = not item.uses and (not item.signatures or "zfs_member" in item.signatures)
+        if suspect and machine.has("zdb") and machine.is_root():
+            done = machine.run(["zdb", "-l", item.path.replace("/dev/dsk/", "/dev/rdsk/")])
+            name, state = zpool.label_of(done.text)
+            if name and state != "destroyed":
+                item = replace(item, uses=(*item.uses, Use("old-pool", name)))
+        found.append(item)
+    return found
+
+
+def with_digests(machine: Machine, slices: Iterable[Slice]) -> list[Slice]:
+    """Free slices get the digest of their ends; a device that is in use changes under the reader."""
+    if not machine.is_root():
+        return list(slices)
+    return [replace(s, digest=digest(machine.ends(s.path, s.size))) if _readable(s) else s for s in slices]
+
+
+def _readable(item: Slice) -> bool:
+    busy = {"swap", "mounted", "pool", "array", "held", "dump", "label", "disk"}
+    return item.size > 0 and not any(use.kind in busy for use in item.uses)
+
+
+def with_overlaps(slices: Iterable[Slice]) -> list[Slice]:
+    """Two slices of one disk that share sectors cannot be judged apart."""
+    items = list(slices)
+    return [
+        replace(
+            s,
+            uses=(
+                *s.uses,
+                *(
+                    Use("overlap", other.path)
+                    for other in items
+                    if other is not s
+                    and other.disk == s.disk
+                    and s.path != s.disk
+                    and other.path != s.disk
+                    and s.start < other.start + other.size
+                    and other.start < s.start + s.size
+                ),
+            ),
+        )
+        for s in items
+    ]
+
+
+def shell_test(condition: Condition) -> str:
+    """The tests that are alike on every platform, as POSIX shell; empty for what a shell cannot tell."""
+    first, *rest = (shlex.quote(arg) for arg in condition.args)
+    match condition.kind:
+        case "pool":
+            return f'[ "$(zfs get -H -o value {MARK} {first})" = {rest[0]} ]'
+        case "volume":
+            return f'[ "$(zfs get -H -o value {MARK} {first})" = {rest[1]} ]'
+        case "no-pool" | "no-volume":
+            return f"! zfs list {first} >/dev/null 2>&1"
+        case "room":
+            return f'[ "$(zfs get -Hp -o value available {first})" -ge {rest[0]} ]'
+        case "resilvered":
+            return f"! zpool status {first} | grep -q 'resilver in progress'"
+        case "leaves":
+            return f'[ "$(zpool status {first} | grep -c ONLINE)" -ge {len(rest) + 2} ]'
+        case "node":
+            return f"[ -e {first} ]"
+        case "line":
+            return f"grep -Fqx -- {rest[0]} {first}"
+        case "no-line":
+            return f"! grep -Fqx -- {rest[0]} {first} 2>/dev/null"
+        case "file":
+            return f"[ -e {first} ]"
+        case "no-file":
+            return f"[ ! -e {first} ]"
+    return ""
