@@ -68,7 +68,7 @@ def chosen_method(facts: Facts, wish: Wish, platform: Platform) -> str:
     missing = [program for program in platform.programs(method) if program in facts.missing]
     if missing:
         raise refuse(
-            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
+            f"{', '.join(missing)} cannot be run here: not installed, or without its kernel module",
             "on Debian: apt install mdadm, or from contrib zfsutils-linux zfs-dkms",
         )
     if method == "zvol" and platform.methods[0] != "zvol" and not wish.accept_deadlock_risk:

@@ -40,6 +40,7 @@ SENTENCES: Mapping[str, str] = {
     "array": "the mirror {0} is ours",
     "no-array": "no mirror is called {0}",
     "members": "the mirror {0} consists of {all}",
+    "sides": "{all} is part of {0}",
     "synced": "the mirror {0} is whole and in step",
     "line": "{0} holds our line",
     "no-line": "{0} no longer holds the line `{1}`",
@@ -120,6 +121,14 @@ def _members(facts: Facts, args: tuple[str, ...]) -> bool:
     return there == _paths(facts, args[1:])
 
 
+def _sides(facts: Facts, args: tuple[str, ...]) -> bool:
+    """Whether the devices are sides of the pool or array, whoever else is one too, healthy or not."""
+    pool, array = facts.pool(args[0]), facts.array(args[0])
+    there = {leaf.path for leaf in pool.leaves} if pool else set()
+    there |= {member.path for member in array.members} if array else set()
+    return set(_paths(facts, args[1:])) <= there
+
+
 def _synced(facts: Facts, args: tuple[str, ...]) -> bool:
     array = facts.array(args[0])
     if array is None or array.syncing:
@@ -169,6 +178,7 @@ JUDGES: Mapping[str, Judge] = {
     "array": _array,
     "no-array": lambda facts, args: facts.array(args[0]) is None,
     "members": _members,
+    "sides": _sides,
     "synced": _synced,
     "line": _has_line,
     "no-line": lambda facts, args: not _has_line(facts, args),

@@ -2,7 +2,7 @@
 
 import signal
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +35,11 @@ class Desk:
         machine = ThisMachine()
         return cls(machine, here(machine))
 
-    def survey(self) -> Facts:
-        return self.platform.survey(self.machine)
+    def survey(self, named: Collection[str] = ()) -> Facts:
+        return self.platform.survey(self.machine, named)
 
     def plan(self, wish: Wish) -> Plan:
-        return planner.plan(self.survey(), wish, self.platform)
+        return planner.plan(self.survey(wish.devices), wish, self.platform)
 
     def journal(self, plan_id: str = "") -> Journal:
         """The journal of a plan, or the newest one that is open. Raises Misuse when there is none."""
@@ -80,7 +80,7 @@ class Desk:
 
     def check_unchanged(self, made: Plan) -> None:
         """Facts are taken again, and must give the same plan. Raises with exit code 7."""
-        now = self.survey()
+        now = self.survey(made.wish.devices)
         checks.check_host(now)
         if identity(now, made.wish) != made.id:
             what = "; ".join(differences(made.facts, now, made.wish))

@@ -275,16 +275,4 @@ def _joined(facts: Facts, word: str) -> bool:
     return found is not None and any(use.kind in ("pool", "array") for use in found.uses)
 
 
-_SIGNS = {
-    "pool",
-    "volume",
-    "array",
-    "swap-on",
-    "swap-off",
-    "line",
-    "no-line",
-    "file",
-    "kept",
-    "members",
-    "leaves",
-}
+_SIGNS = {"pool", "volume", "array", "swap-on", "swap-off", "line", "no-line", "file", "kept", "sides"}

@@ -1,6 +1,6 @@
 """What a survey finds out about a host, as frozen data. Sizes are bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -57,6 +57,11 @@ class Slice:
     names: tuple[str, ...] = ()  # every other name: by-id links, UUID=…, LABEL=…, PARTUUID=…
     type: str = ""
     signatures: tuple[str, ...] = ()
+
+    def answers_to(self, names: Collection[str]) -> bool:
+        return any(
+            name in (self.path, self.path.rpartition("/")[2], self.stable, *self.names) for name in names
+        )
 
     @property
     def in_swap(self) -> bool:
@@ -170,9 +175,7 @@ class Facts:
 
     def slice_named(self, name: str) -> Slice | None:
         """The slice of that path, of that bare name, or of any other name that it has."""
-        return next(
-            (s for s in self.slices if name in (s.path, s.path.rpartition("/")[2], s.stable, *s.names)), None
-        )
+        return next((item for item in self.slices if item.answers_to((name,))), None)
 
     def pool(self, name: str) -> Pool | None:
         return next((pool for pool in self.pools if pool.name == name), None)

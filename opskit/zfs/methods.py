@@ -96,7 +96,7 @@ class Zvol(Base):
             ),
             undo=(run("zpool", "destroy", pool),),
             needs=(needs("no-pool", pool), *self.usable(*devices)),
-            done=(needs("pool", pool, self.mark), needs("leaves", pool, *words)),
+            done=(needs("pool", pool, self.mark), needs("sides", pool, *words)),
             undo_needs=(needs("pool", pool, self.mark),),
             devices=words,
         )
@@ -234,7 +234,7 @@ class Md(Base):
                 do=(run(*argv), *self.platform.settle()),
                 undo=(run("mdadm", "--stop", self.target), *self._forget(words)),
                 needs=(needs("no-array", self.wish.pool), *self.usable(*devices)),
-                done=(needs("array", self.wish.pool, self.mark), needs("members", self.wish.pool, *words)),
+                done=(needs("array", self.wish.pool, self.mark), needs("sides", self.wish.pool, *words)),
                 undo_needs=(needs("array", self.wish.pool, self.mark), needs("swap-off", self.target)),
                 devices=words,
             )
@@ -309,7 +309,7 @@ class Gmirror(Base):
                 do=(run("gmirror", "load"), run("gmirror", "label", "-b", "load", self.wish.pool, *words)),
                 undo=(run("gmirror", "destroy", self.wish.pool),),
                 needs=(needs("no-array", self.wish.pool), *self.usable(*devices)),
-                done=(needs("members", self.wish.pool, *words),),
+                done=(needs("sides", self.wish.pool, *words),),
                 undo_needs=(needs("members", self.wish.pool, *words), needs("swap-off", self.target)),
                 devices=words,
             )

@@ -1,6 +1,6 @@
 """One file for each platform, behind one interface; `here` chooses once."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,8 +25,9 @@ class Platform(Protocol):
     name: str
     methods: tuple[str, ...]  # the first is the default
 
-    def survey(self, machine: Machine) -> Facts:
-        """Read-only. Raises Unable where output cannot be read."""
+    def survey(self, machine: Machine, named: Collection[str] = ()) -> Facts:
+        """Read-only. The slices that are named get the digest of their ends, too. Raises Unable where
+        output cannot be read."""
 
     def programs(self, method: str) -> tuple[str, ...]: ...
     def name_for_commands(self, device: Slice) -> str: ...

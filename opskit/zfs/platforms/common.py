@@ -1,8 +1,10 @@
 """What the surveys of all platforms do alike."""
 
+import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from opskit.errors import Unable
 from opskit.zfs import zpool
@@ -10,6 +12,9 @@ from opskit.zfs.bootfiles import naming
 from opskit.zfs.facts import MARK, Pool, Slice, Use, Volume
 from opskit.zfs.machine import Machine, digest
 from opskit.zfs.steps import Condition
+
+if TYPE_CHECKING:
+    from opskit.zfs.platforms import Platform
 
 
 def text_of(machine: Machine, *argv: str, accept: tuple[int, ...] = (0,)) -> str:
@@ -41,7 +46,7 @@ def pools_and_volumes(
     machine: Machine, version: str, device_prefix: str, node_prefix: str
 ) -> tuple[tuple[Pool, ...], tuple[Volume, ...]]:
     """The imported pools, with leaves named by the device behind every link, and the volumes."""
-    if not machine.has("zpool") or not machine.has("zfs"):
+    if not zfs_runs(machine):
         return (), ()
     if zpool.speaks_json(version):
         pools = zpool.pools_of_json(text_of(machine, "zpool", "status", "-j", "--json-int", "-P"))
@@ -71,6 +76,19 @@ def pools_and_volumes(
     )
     pools, volumes = zpool.with_properties(pools, text)
     return pools, tuple(_with_node(machine, volume, node_prefix) for volume in volumes)
+
+
+def zfs_runs(machine: Machine) -> bool:
+    """Whether the programs are there and reach the kernel's side; without it there are no pools to see."""
+    if not machine.has("zpool") or not machine.has("zfs"):
+        return False
+    done = machine.run(["zpool", "status", "-x"])
+    return done.code == 0 or not _NO_MODULE.search(done.error_text + done.text)
+
+
+_NO_MODULE = re.compile(
+    r"modules? (?:are not|cannot be) (?:auto-)?loaded|connect: |/dev/zfs|failed to initialize"
+)
 
 
 def _device(machine: Machine, path: str, prefix: str) -> str:
@@ -106,11 +124,14 @@ def with_boot_uses(slices: Iterable[Slice], files: Mapping[str, str]) -> list[Sl
 HARD = {"mount", "dump", "unit", "resume"}
 
 
-def with_labels(machine: Machine, slices: Iterable[Slice]) -> list[Slice]:
-    """A free slice with a pool's label on it says whose; a destroyed pool's label is no hindrance."""
+def with_labels(machine: Machine, slices: Iterable[Slice], *, only_signed: bool = False) -> list[Slice]:
+    """A free slice with a pool's label on it says whose; a destroyed pool's label is no hindrance.
+
+    `only_signed` trusts that a signature was looked for already: zdb takes its time."""
     found = []
     for item in slices:
-        suspect = not item.uses and (not item.signatures or "zfs_member" in item.signatures)
+        signed = "zfs_member" in item.signatures
+        suspect = not item.uses and (signed or not (item.signatures or only_signed))
         if suspect and machine.has("zdb") and machine.is_root():
             done = machine.run(["zdb", "-l", item.path.replace("/dev/dsk/", "/dev/rdsk/")])
             name, state = zpool.label_of(done.text)
@@ -120,11 +141,14 @@ def with_labels(machine: Machine, slices: Iterable[Slice]) -> list[Slice]:
     return found
 
 
-def with_digests(machine: Machine, slices: Iterable[Slice]) -> list[Slice]:
-    """Free slices get the digest of their ends; a device that is in use changes under the reader."""
+def with_digests(machine: Machine, slices: Iterable[Slice], named: Collection[str]) -> list[Slice]:
+    """Free slices that are named get the digest of their ends; a device that is in use changes under the reader."""
     if not machine.is_root():
         return list(slices)
-    return [replace(s, digest=digest(machine.ends(s.path, s.size))) if _readable(s) else s for s in slices]
+    return [
+        replace(s, digest=digest(machine.ends(s.path, s.size))) if s.answers_to(named) and _readable(s) else s
+        for s in slices
+    ]
 
 
 def _readable(item: Slice) -> bool:
@@ -183,3 +207,12 @@ def shell_test(condition: Condition) -> str:
         case "no-file":
             return f"[ ! -e {first} ]"
     return ""
+
+
+def missing_programs(machine: Machine, platform: "Platform") -> tuple[str, ...]:
+    """The programs of all methods that are not there; zpool counts as missing while its module is."""
+    wanted = dict.fromkeys(program for method in platform.methods for program in platform.programs(method))
+    absent = [program for program in wanted if not machine.has(program)]
+    if "zpool" not in absent and not zfs_runs(machine):
+        absent.append("zpool")
+    return tuple(absent)

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from opskit.zfs import zpool
@@ -19,7 +19,7 @@ class FreeBSD:
     name = "freebsd"
     methods: tuple[str, ...] = ("gmirror", "zvol")
 
-    def survey(self, machine: Machine) -> Facts:
+    def survey(self, machine: Machine, named: Collection[str] = ()) -> Facts:
         version = zpool.version_of(common.maybe(machine, "zfs", "version"))
         pools, volumes = common.pools_and_volumes(machine, version, "/dev/", "/dev/zvol/")
         files = common.read_files(machine, (FSTAB, LOADER, RC))
@@ -29,7 +29,7 @@ class FreeBSD:
         slices = _slices(machine, swaps, arrays, dump)
         slices = common.with_pool_uses(slices, pools)
         slices = _with_file_systems(machine, common.with_labels(machine, slices))
-        slices = common.with_digests(machine, common.with_boot_uses(slices, files))
+        slices = common.with_digests(machine, common.with_boot_uses(slices, files), named)
         jailed = _sysctl(machine, "security.jail.jailed") == "1"
         page = int(_sysctl(machine, "hw.pagesize") or 4096)
         return Facts(
@@ -50,7 +50,7 @@ class FreeBSD:
             arrays=arrays,
             dump=dump,
             files=files,
-            missing=tuple(p for m in self.methods for p in self.programs(m) if not machine.has(p)),
+            missing=common.missing_programs(machine, self),
         )
 
     def programs(self, method: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from opskit.zfs import zpool
@@ -21,7 +21,7 @@ class Illumos:
     name = "illumos"
     methods: tuple[str, ...] = ("zvol",)
 
-    def survey(self, machine: Machine) -> Facts:
+    def survey(self, machine: Machine, named: Collection[str] = ()) -> Facts:
         version = zpool.version_of(common.maybe(machine, "zfs", "version"))
         pools, volumes = common.pools_and_volumes(machine, "", "/dev/dsk/", "/dev/zvol/dsk/")
         swaps = _swaps(machine)
@@ -31,7 +31,7 @@ class Illumos:
         slices = common.with_overlaps(slices)
         slices = common.with_pool_uses(slices, pools)
         slices = _with_file_systems(machine, common.with_labels(machine, slices))
-        slices = common.with_digests(machine, common.with_boot_uses(slices, files))
+        slices = common.with_digests(machine, common.with_boot_uses(slices, files), named)
         zone = common.maybe(machine, "zonename").strip()
         return Facts(
             platform=self.name,
@@ -50,7 +50,7 @@ class Illumos:
             volumes=volumes,
             dump=dump,
             files=files,
-            missing=tuple(p for p in self.programs("zvol") if not machine.has(p)),
+            missing=common.missing_programs(machine, self),
         )
 
     def programs(self, method: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,7 @@ class Linux:
     name = "linux"
     methods: tuple[str, ...] = ("md", "zvol")
 
-    def survey(self, machine: Machine) -> Facts:
+    def survey(self, machine: Machine, named: Collection[str] = ()) -> Facts:
         version = zpool.version_of(common.maybe(machine, "zfs", "version"))
         pools, volumes = common.pools_and_volumes(machine, version, "/dev/", "/dev/zvol/")
         swaps = swaps_of(machine.read("/proc/swaps") or "", machine)
@@ -38,8 +38,8 @@ class Linux:
         arrays = tuple(replace(a, signature=_first(signatures.get(a.node, ()))) for a in arrays)
         slices = [_with_signatures(s, signatures.get(s.path, ())) for s in slices]
         slices = common.with_pool_uses(slices, pools)
-        slices = common.with_labels(machine, slices)
-        slices = common.with_digests(machine, common.with_boot_uses(slices, files))
+        slices = common.with_labels(machine, slices, only_signed=True)
+        slices = common.with_digests(machine, common.with_boot_uses(slices, files), named)
         return Facts(
             platform=self.name,
             release=_release(machine),
@@ -58,7 +58,7 @@ class Linux:
             volumes=volumes,
             arrays=arrays,
             files=files,
-            missing=tuple(p for m in self.methods for p in self.programs(m) if not machine.has(p)),
+            missing=common.missing_programs(machine, self),
         )
 
     def programs(self, method: str) -> tuple[str, ...]:

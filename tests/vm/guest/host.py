@@ -1,13 +1,16 @@
 """Inside the guest: the real commands, and a host that every scenario finds clean."""
 
+import io
 import json
 import os
 import re
 import subprocess
-import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from opskit.cli import run
 
 FSTAB = "/dev/vda / ext4 rw,noatime 0 1\n"
 JOURNALS = Path("/var/lib/opskit/zfs-swap")
@@ -32,16 +35,13 @@ def sh(command: str, check: bool = True) -> str:
     return done.stdout
 
 
-def opskit(*args: str, expect: int | None = 0, env: dict[str, str] | None = None) -> Ran:
-    """`opskit zfs swap-mirror ARGS`, as root of the guest."""
-    done = subprocess.run(
-        [sys.executable, "-m", "opskit", "zfs", "swap-mirror", *args],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
-    )
-    ran = Ran(done.returncode, done.stdout, done.stderr)
+def opskit(*args: str, expect: int | None = 0) -> Ran:
+    """`opskit zfs swap-mirror ARGS`, as root of the guest; in this process, because emulation starts
+    Python slowly. `killed_at` starts a real one."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run(["zfs", "swap-mirror", *args])
+    ran = Ran(code, out.getvalue(), err.getvalue())
     assert expect is None or ran.code == expect, f"{args}: {ran.code}\n{ran.out}\n{ran.err}"
     assert "Traceback" not in ran.err, ran.err
     return ran
