@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 
 from opskit.errors import Unable
 from opskit.process import Finished
+from opskit.zfs.facts import MARK
 
 MIB = 1 << 20
 READ_ONLY = {
     "uname", "zonename", "pagesize", "hostid", "kstat", "dumpadm", "prtvtoc", "iostat", "fstyp", "zdb",
     "sysctl", "freebsd-version", "diskinfo", "gpart", "glabel", "mount", "swapinfo", "dumpon",
 }  # fmt: skip
+
+
+Program = Callable[[list[str]], tuple[int, str, str]]
 
 
 class Crash(BaseException):
@@ -199,8 +203,8 @@ class Host:
     # --- zpool, zfs ---
 
     def do_zpool(self, args: list[str]) -> tuple[int, str, str]:
-        verb, *rest = args
-        return getattr(self, f"zpool_{verb}")(rest)
+        program: Program = getattr(self, f"zpool_{args[0]}")
+        return program(args[1:])
 
     def zpool_get(self, rest: list[str]) -> tuple[int, str, str]:
         return 2, "", "missing property argument\nusage:\n\tget <...>\n\n\tashift   YES   <ashift>\n"
@@ -303,8 +307,8 @@ class Host:
         return 0, "", ""
 
     def do_zfs(self, args: list[str]) -> tuple[int, str, str]:
-        verb, *rest = args
-        return getattr(self, f"zfs_{verb}")(rest)
+        program: Program = getattr(self, f"zfs_{args[0]}")
+        return program(args[1:])
 
     def zfs_version(self, rest: list[str]) -> tuple[int, str, str]:
         return 2, "", "unrecognized command 'version'"
@@ -315,12 +319,12 @@ class Host:
             size = min(self.slices[leaf].size for leaf in pool.leaves)
             rows += [(name, "type", "filesystem", "-"), (name, "available", str(size - 200 * MIB), "-"),
                      (name, "volsize", "-", "-"), (name, "volblocksize", "-", "-"),
-                     (name, "org.opskit:swap-mirror", pool.mark or "-", "local" if pool.mark else "-")]  # fmt: skip
+                     (name, MARK, pool.mark or "-", "local" if pool.mark else "-")]  # fmt: skip
             for volume, values in pool.volumes.items():
                 full = f"{name}/{volume}"
                 rows += [(full, "type", "volume", "-"), (full, "available", "0", "-"),
                          (full, "volsize", values["size"], "local"), (full, "volblocksize", "4096", "-"),
-                         (full, "org.opskit:swap-mirror", values["mark"] or "-", "local")]  # fmt: skip
+                         (full, MARK, values["mark"] or "-", "local")]  # fmt: skip
         return 0, "".join("\t".join(row) + "\n" for row in rows), ""
 
     def zfs_create(self, rest: list[str]) -> tuple[int, str, str]:
@@ -423,10 +427,11 @@ class IllumosHost(Host):
 
     def do_iostat(self, args: list[str]) -> tuple[int, str, str]:
         serials = {disk.disk: disk.serial for disk in self.slices.values()}
-        return 0, "".join(
-            f"{name:<16} Soft Errors: 0 Hard Errors: 0 Transport Errors: 0\nModel: VBOX HARDDISK   Revision:  "
-            f"Serial No: {serial} Size: 8.59GB <8589934080 bytes>\n" for name, serial in serials.items()
-        ), ""  # fmt: skip
+        row = (
+            "{:<16} Soft Errors: 0 Hard Errors: 0 Transport Errors: 0\n"
+            "Model: VBOX HARDDISK   Revision:  Serial No: {} Size: 8.59GB <8589934080 bytes>\n"
+        )
+        return 0, "".join(row.format(*pair) for pair in serials.items()), ""
 
     def do_prtvtoc(self, args: list[str]) -> tuple[int, str, str]:
         disk = args[-1].rpartition("/")[2].removesuffix("s2")
@@ -474,7 +479,8 @@ class FreeBSDHost(Host):
 
     def do_sysctl(self, args: list[str]) -> tuple[int, str, str]:
         known = {
-            "security.jail.jailed": "0", "hw.pagesize": "4096", "kern.hostuuid": "h-1", "hw.physmem": str(1 << 30),
+            "security.jail.jailed": "0", "hw.pagesize": "4096", "kern.hostuuid": "h-1",
+            "hw.physmem": str(1 << 30),
             "kern.boottime": "{ sec = 1700000000 }", "vm.stats.vm.v_inactive_count": "0",
             "vm.stats.vm.v_free_count": str(self.memory // 4096),
             "kern.disks": " ".join(sorted({disk.disk for disk in self.slices.values()})),

@@ -78,7 +78,7 @@ def test_any_faults_then_any_way_on(platform: str, faults: dict[int, str], way: 
         host, desk, made, before, end = begun(platform, Path(place), faults)
         for verb in way:
             call = desk.resume if verb == "resume" else desk.undo
-            ended(lambda call=call: call(made.id, QUIET))  # type: ignore[misc]  # bound at once
+            ended(lambda call=call: call(made.id, QUIET))
         host.faults = {}
         if end != "2":
             assert ended(lambda: desk.undo(made.id, QUIET)) in ("undone", "already")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,10 @@ HOSTS = pytest.mark.parametrize("make", [illumos, freebsd])
 
 
 @HOSTS
-def test_1_nothing_in_use_is_written_to(make: "type[Host]", tmp_path: Path) -> None:
+def test_1_nothing_in_use_is_written_to(make: Callable[[], Host], tmp_path: Path) -> None:
     """Each kind of use refuses; and a device that becomes busy after the plan is not written to either."""
     for kind in ("mounted", "dump", "pool"):
-        host = make()  # type: ignore[call-arg]  # the factories take no arguments
+        host = make()
         path = list(host.slices)[1]
         if kind == "mounted":
             host.slices[path].mounted = "/data"
@@ -41,8 +42,8 @@ def test_1_nothing_in_use_is_written_to(make: "type[Host]", tmp_path: Path) -> N
 
 
 @HOSTS
-def test_1b_a_slice_that_became_busy_stops_the_apply(make: "type[Host]", tmp_path: Path) -> None:
-    host = make()  # type: ignore[call-arg]
+def test_1b_a_slice_that_became_busy_stops_the_apply(make: Callable[[], Host], tmp_path: Path) -> None:
+    host = make()
     desk = desk_of(host, tmp_path)
     made = create(desk, *names_of(host, 0, 1))
     path = list(host.slices)[1]
@@ -55,9 +56,9 @@ def test_1b_a_slice_that_became_busy_stops_the_apply(make: "type[Host]", tmp_pat
 @HOSTS
 @pytest.mark.parametrize("field", ["serial", "size", "content"])
 def test_2_another_device_under_the_same_name_is_noticed(
-    make: "type[Host]", field: str, tmp_path: Path
+    make: Callable[[], Host], field: str, tmp_path: Path
 ) -> None:
-    host = make()  # type: ignore[call-arg]
+    host = make()
     desk = desk_of(host, tmp_path)
     made = create(desk, *names_of(host, 0, 1))
     disk = list(host.slices.values())[1]
@@ -71,11 +72,16 @@ def test_2_another_device_under_the_same_name_is_noticed(
 
 
 @HOSTS
-def test_3_no_boot_line_ever_swaps_on_a_side(make: "type[Host]", tmp_path: Path) -> None:
+def test_3_no_boot_line_ever_swaps_on_a_side(make: Callable[[], Host], tmp_path: Path) -> None:
     """The judge reads the boot files after every single change, forwards and backwards."""
-    host = make()  # type: ignore[call-arg]
+    host = make()
     looks = []
-    host.judge = lambda seen: (fence_judge(seen), looks.append(seen.changes))[0]
+
+    def judge(seen: Host) -> None:
+        looks.append(seen.changes)
+        fence_judge(seen)
+
+    host.judge = judge
     desk = desk_of(host, tmp_path)
     desk.apply(create(desk, *names_of(host, 0, 1)), QUIET)
     desk.undo("", QUIET)
@@ -83,8 +89,8 @@ def test_3_no_boot_line_ever_swaps_on_a_side(make: "type[Host]", tmp_path: Path)
 
 
 @HOSTS
-def test_4_swap_never_falls_below_what_it_was_or_will_be(make: "type[Host]", tmp_path: Path) -> None:
-    host = make()  # type: ignore[call-arg]
+def test_4_swap_never_falls_below_what_it_was_or_will_be(make: Callable[[], Host], tmp_path: Path) -> None:
+    host = make()
     desk = desk_of(host, tmp_path)
     made = create(desk, *names_of(host, 0, 1))
     host.judge = swap_judge(min(made.swap_before, made.swap_after))
@@ -99,8 +105,8 @@ def test_4_swap_never_falls_below_what_it_was_or_will_be(make: "type[Host]", tmp
 
 
 @HOSTS
-def test_5_apply_twice_and_undo_twice_change_nothing(make: "type[Host]", tmp_path: Path) -> None:
-    host = make()  # type: ignore[call-arg]
+def test_5_apply_twice_and_undo_twice_change_nothing(make: Callable[[], Host], tmp_path: Path) -> None:
+    host = make()
     desk = desk_of(host, tmp_path)
     at_first = host.state()
     made = create(desk, *names_of(host, 0, 1))
@@ -118,9 +124,9 @@ def test_5_apply_twice_and_undo_twice_change_nothing(make: "type[Host]", tmp_pat
 
 @HOSTS
 def test_6_nothing_without_our_mark_is_destroyed_and_nothing_is_forced(
-    make: "type[Host]", tmp_path: Path
+    make: Callable[[], Host], tmp_path: Path
 ) -> None:
-    host = make()  # type: ignore[call-arg]
+    host = make()
     desk = desk_of(host, tmp_path)
     host.run(["zpool", "create", "swap", names_of(host, 2)[0]])  # a pool of someone else, under our name
     for wish in (Wish("destroy"), Wish("mirror", names_of(host, 1)), Wish("replace", names_of(host, 2, 1))):
@@ -175,8 +181,8 @@ def test_9_dump_device_and_priorities_are_as_before(tmp_path: Path) -> None:
 
 
 @HOSTS
-def test_10_looking_and_planning_change_nothing(make: "type[Host]", tmp_path: Path) -> None:
-    host = make()  # type: ignore[call-arg]
+def test_10_looking_and_planning_change_nothing(make: Callable[[], Host], tmp_path: Path) -> None:
+    host = make()
     desk = desk_of(host, tmp_path)
     before = host.state()
     desk.survey()

@@ -86,9 +86,7 @@ def zfs_runs(machine: Machine) -> bool:
     return done.code == 0 or not _NO_MODULE.search(done.error_text + done.text)
 
 
-_NO_MODULE = re.compile(
-    r"modules? (?:are not|cannot be) (?:auto-)?loaded|connect: |/dev/zfs|failed to initialize"
-)
+_NO_MODULE = re.compile(r"modules? (?:are not|cannot be) (?:auto-)?loaded|connect: |/dev/zfs|libzfs: failed")
 
 
 def _device(machine: Machine, path: str, prefix: str) -> str:
@@ -142,7 +140,7 @@ def with_labels(machine: Machine, slices: Iterable[Slice], *, only_signed: bool 
 
 
 def with_digests(machine: Machine, slices: Iterable[Slice], named: Collection[str]) -> list[Slice]:
-    """Free slices that are named get the digest of their ends; a device that is in use changes under the reader."""
+    """Free slices that are named get the digest of their ends; one in use changes under the reader."""
     if not machine.is_root():
         return list(slices)
     return [

@@ -4,7 +4,9 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,3 +160,26 @@ def plan(*args: str, expect: int = 0) -> Ran:
 def apply(*devices: str, expect: int | None = 0, extra: tuple[str, ...] = ()) -> Ran:
     names = ",".join(name(device) for device in devices)
     return opskit("apply", "/run/plan.json", "--yes", "--confirm", names, *extra, expect=expect)
+
+
+def journal_lines() -> int:
+    return sum(len(path.read_text().splitlines()) for path in JOURNALS.glob("*/journal.jsonl"))
+
+
+def killed_at(lines: int, *args: str) -> bool:
+    """Run opskit in a child and kill -9 it when the journal has so many lines; False when it ended first."""
+    child = os.fork()
+    if child == 0:
+        with Path("/run/child.log").open("a") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            os._exit(run(["zfs", "swap-mirror", *args]))
+    while True:
+        ended, _ = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return False
+        if journal_lines() >= lines:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return True
+        time.sleep(0.002)
