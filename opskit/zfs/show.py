@@ -150,7 +150,7 @@ def describe(action: Action) -> list[str]:
     """An action as a person would type or say it."""
     args = action.args
     return {
-        "run": lambda: ["# " + shlex.join(args)],
+        "run": lambda: _command(args),
         "comment-out": lambda: [f"{args[0]}: comment out", f"    {args[1]}"],
         "uncomment": lambda: [f"{args[0]}: restore the line"],
         "append": lambda: [f"{args[0]}: add", f"    {args[1]}"],
@@ -160,6 +160,15 @@ def describe(action: Action) -> list[str]:
         "keep": lambda: [f"{args[0]}: keep its first and last MiB"],
         "put-back": lambda: [f"{args[0]}: put its first and last MiB back"],
     }[action.kind]()
+
+
+def _command(argv: Sequence[str]) -> list[str]:
+    """A command over as many lines as it takes, in a form that can be pasted."""
+    lines = textwrap.wrap(
+        shlex.join(argv), WIDTH - 14, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    lines[0] = "# " + lines[0]
+    return [line + " \\" for line in lines[:-1]] + [lines[-1]]
 
 
 def status(found: Sequence[Health]) -> str:
