@@ -249,7 +249,7 @@ def status(
 
     \b
       opskit zfs swap-mirror status --nagios
-      opskit zfs swap-mirror status --prometheus > /var/lib/node_exporter/swap.prom
+      opskit zfs swap-mirror status --prometheus > swap.prom
 
     Exit codes: 0 whole, 5 degraded, 6 failed; with --nagios 0, 1, 2, and 3 when there is no mirror.
     """

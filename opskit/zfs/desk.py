@@ -10,12 +10,12 @@ from pathlib import Path
 from opskit import console
 from opskit.errors import Misuse, OpskitError, StoppedPartWay, Unable
 from opskit.zfs import checks, planner
-from opskit.zfs.doing import Doer
+from opskit.zfs.doing import Doer, Progress
 from opskit.zfs.facts import Facts
 from opskit.zfs.identity import differences, identity
 from opskit.zfs.journal import PLACE, Journal, journals, locked, newest_open, prune
 from opskit.zfs.machine import Machine, ThisMachine
-from opskit.zfs.platforms import Platform, by_name, here
+from opskit.zfs.platforms import Platform, here
 from opskit.zfs.steps import Plan, Wish
 
 ROLLED_BACK = 1
@@ -54,7 +54,7 @@ class Desk:
             )
         return found
 
-    def apply(self, made: Plan, progress: "Talker", *, until: str = "", rollback: bool = False) -> str:
+    def apply(self, made: Plan, progress: Progress, *, until: str = "", rollback: bool = False) -> str:
         """Do a plan whose facts must still hold. Returns "done", "already" or "until"; raises otherwise."""
         if until and made.step(until) is None:
             raise Misuse(
@@ -93,7 +93,7 @@ class Desk:
         if planner.plan(now, made.wish, self.platform).steps != made.steps:
             raise Misuse("this plan is of another version of opskit", hint="make it again")
 
-    def _already(self, journal: Journal, made: Plan, progress: "Talker") -> str:
+    def _already(self, journal: Journal, made: Plan, progress: Progress) -> str:
         doer = self.doer(journal, made, progress)
         if all(doer.judge(step.done) for step in made.steps if not step.name.startswith("clear-")):
             return "already"
@@ -104,7 +104,7 @@ class Desk:
             exit_code=FACTS_CHANGED,
         )
 
-    def resume(self, plan_id: str, progress: "Talker", *, until: str = "") -> str:
+    def resume(self, plan_id: str, progress: Progress, *, until: str = "") -> str:
         with locked(self.place):
             journal = self.journal(plan_id)
             if journal.state != "open":
@@ -112,7 +112,7 @@ class Desk:
             made = journal.plan()
             return self._run(self.doer(journal, made, progress), until, rollback=False)
 
-    def undo(self, plan_id: str, progress: "Talker", to: str = "") -> str:
+    def undo(self, plan_id: str, progress: Progress, to: str = "") -> str:
         """Take a plan back; the newest half-done one, else the newest done one."""
         with locked(self.place):
             journal = self._to_undo(plan_id)
@@ -167,9 +167,9 @@ class Desk:
         error.message, error.hint = f"{error.message}; {words}", "mend what it says, then plan again"
 
     def doer(
-        self, journal: Journal, made: Plan, progress: "Talker", stop: Callable[[], bool] = lambda: False
+        self, journal: Journal, made: Plan, progress: Progress, stop: Callable[[], bool] = lambda: False
     ) -> Doer:
-        return Doer(self.machine, by_name(made.facts.platform), journal, made, progress, stop)
+        return Doer(self.machine, self.platform, journal, made, progress, stop)
 
 
 class Talker:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from opskit.zfs.bootfiles import appended, boot_lines, commented_out, dropped, naming, uncommented
 from opskit.zfs.facts import Slice
+from opskit.zfs.platforms.common import with_boot_uses
 
 DEVICE = Slice(
     "/dev/sda2", "/dev/sda", 1, "/dev/disk/by-id/ata-X-part2", names=("UUID=1-2", "LABEL=old", "/dev/gpt/s0")
@@ -38,6 +39,20 @@ def test_a_device_is_found_under_each_of_its_names(file: str, line: str, kind: s
 def test_other_devices_are_left_alone() -> None:
     assert naming({"/etc/fstab": "/dev/sda20 none swap sw 0 0\nUUID=1-20 none swap sw 0 0\n"}, DEVICE) == ()
     assert len(boot_lines({"/etc/fstab": "garbage\n\x00\n/dev/sda2\n"})) == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("/etc/initramfs-tools/conf.d/resume", "RESUME=UUID=1-2"),
+        ("/etc/fstab", "/dev/sda2 /data ext4 defaults 0 2"),
+        ("/etc/rc.conf", "dumpdev=/dev/sda2"),
+    ],
+)
+def test_a_slice_that_boot_needs_is_not_free(file: str, line: str) -> None:
+    """Hibernation, a file system that is not mounted now, crash dumps."""
+    (item,) = with_boot_uses([DEVICE], {file: line + "\n"})
+    assert [str(use) for use in item.uses] == [f"is named by {file}"]
 
 
 LINES = st.text(st.characters(blacklist_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1).filter(

@@ -3,6 +3,8 @@
 The judge of the simulated host looks after every change, so a state that lasts one command is seen too.
 """
 
+import os
+import signal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opskit.zfs.conditions import holds
 from opskit.zfs.desk import Desk
 from opskit.zfs.steps import Plan
 from tests.zfs.desks import QUIET, attempt, create, desk_of, ended
@@ -83,3 +86,38 @@ def test_any_faults_then_any_way_on(platform: str, faults: dict[int, str], way: 
         if end != "2":
             assert ended(lambda: desk.undo(made.id, QUIET)) in ("undone", "already")
         assert host.state() == before
+
+
+class Interrupting:
+    """Progress that presses Ctrl-C while a step runs."""
+
+    def __init__(self, during: str) -> None:
+        self.during = during
+
+    def step(self, name: str, state: str) -> None:
+        if (name, state) == (self.during, "runs"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def waiting(self, text: str) -> None:
+        return None
+
+
+@pytest.mark.parametrize("during", ["create-pool", "release-c3d0s1", "mirror"])
+def test_ctrl_c_lets_the_step_end_and_stops(during: str, tmp_path: Path) -> None:
+    host = illumos()
+    desk = desk_of(host, tmp_path)
+    before = host.state()
+    made = create(desk, *names_of(host, 0, 1))
+    end = ended(lambda: desk.apply(made, Interrupting(during)))
+    assert end == ("4" if during != "mirror" else "done")
+    assert holds_all(desk, made, during)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert desk.resume(made.id, QUIET) in ("done", "already")
+    assert desk.undo(made.id, QUIET) == "undone"
+    assert host.state() == before
+
+
+def holds_all(desk: Desk, made: Plan, name: str) -> bool:
+    step = made.step(name)
+    assert step is not None
+    return all(holds(condition, desk.survey()) for condition in step.done)

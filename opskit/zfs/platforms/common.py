@@ -46,12 +46,7 @@ def pools_and_volumes(
     machine: Machine, version: str, device_prefix: str, node_prefix: str
 ) -> tuple[tuple[Pool, ...], tuple[Volume, ...]]:
     """The imported pools, with leaves named by the device behind every link, and the volumes."""
-    if not zfs_runs(machine):
-        return (), ()
-    if zpool.speaks_json(version):
-        pools = zpool.pools_of_json(text_of(machine, "zpool", "status", "-j", "--json-int", "-P"))
-    else:
-        pools = zpool.pools_of_text(text_of(machine, "zpool", "status", *(["-P"] if version else [])))
+    pools = _pools(machine, version)
     pools = tuple(
         replace(
             pool,
@@ -76,6 +71,20 @@ def pools_and_volumes(
     )
     pools, volumes = zpool.with_properties(pools, text)
     return pools, tuple(_with_node(machine, volume, node_prefix) for volume in volumes)
+
+
+def _pools(machine: Machine, version: str) -> tuple[Pool, ...]:
+    """`zpool status` in the form that this version has; none where the kernel's side is missing."""
+    if not machine.has("zpool") or not machine.has("zfs"):
+        return ()
+    json = zpool.speaks_json(version)
+    argv = ["zpool", "status", *(["-j", "--json-int"] if json else []), *(["-P"] if version else [])]
+    done = machine.run(argv)
+    if done.code != 0:
+        if _NO_MODULE.search(done.error_text + done.text):
+            return ()
+        raise zpool.unknown(" ".join(argv), done.error_text or done.text)
+    return zpool.pools_of_json(done.text) if json else zpool.pools_of_text(done.text)
 
 
 def zfs_runs(machine: Machine) -> bool:
@@ -207,10 +216,10 @@ def shell_test(condition: Condition) -> str:
     return ""
 
 
-def missing_programs(machine: Machine, platform: "Platform") -> tuple[str, ...]:
+def missing_programs(machine: Machine, platform: "Platform", pools: Collection[Pool]) -> tuple[str, ...]:
     """The programs of all methods that are not there; zpool counts as missing while its module is."""
     wanted = dict.fromkeys(program for method in platform.methods for program in platform.programs(method))
     absent = [program for program in wanted if not machine.has(program)]
-    if "zpool" not in absent and not zfs_runs(machine):
+    if not pools and "zpool" not in absent and not zfs_runs(machine):
         absent.append("zpool")
     return tuple(absent)

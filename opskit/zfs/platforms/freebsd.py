@@ -50,7 +50,7 @@ class FreeBSD:
             arrays=arrays,
             dump=dump,
             files=files,
-            missing=common.missing_programs(machine, self),
+            missing=common.missing_programs(machine, self, pools),
         )
 
     def programs(self, method: str) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ class Illumos:
             volumes=volumes,
             dump=dump,
             files=files,
-            missing=common.missing_programs(machine, self),
+            missing=common.missing_programs(machine, self, pools),
         )
 
     def programs(self, method: str) -> tuple[str, ...]:

@@ -25,8 +25,18 @@ class Linux:
     name = "linux"
     methods: tuple[str, ...] = ("md", "zvol")
 
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, ...], str] = {}
+
+    def _once(self, machine: Machine, *argv: str) -> str:
+        """What a command said the first time: these answers do not change while opskit runs, and a survey
+        is taken before every step."""
+        if argv not in self._said:
+            self._said[argv] = common.maybe(machine, *argv).strip()
+        return self._said[argv]
+
     def survey(self, machine: Machine, named: Collection[str] = ()) -> Facts:
-        version = zpool.version_of(common.maybe(machine, "zfs", "version"))
+        version = zpool.version_of(self._once(machine, "zfs", "version"))
         pools, volumes = common.pools_and_volumes(machine, version, "/dev/", "/dev/zvol/")
         swaps = swaps_of(machine.read("/proc/swaps") or "", machine)
         arrays = _arrays(machine)
@@ -45,10 +55,10 @@ class Linux:
             release=_release(machine),
             zfs=version,
             root=machine.is_root(),
-            confined=_container(machine),
+            confined=_container(machine, self._once(machine, "systemd-detect-virt")),
             systemd=machine.exists("/run/systemd/system"),
-            page=int(common.text_of(machine, "getconf", "PAGESIZE")),
-            hostid=common.maybe(machine, "hostid").strip(),
+            page=int(self._once(machine, "getconf", "PAGESIZE") or 4096),
+            hostid=self._once(machine, "hostid"),
             boot_id=(machine.read("/proc/sys/kernel/random/boot_id") or "").strip(),
             pool_properties=("ashift",),
             memory=_memory(machine.read("/proc/meminfo") or ""),
@@ -58,7 +68,7 @@ class Linux:
             volumes=volumes,
             arrays=arrays,
             files=files,
-            missing=common.missing_programs(machine, self),
+            missing=common.missing_programs(machine, self, pools),
         )
 
     def programs(self, method: str) -> tuple[str, ...]:
@@ -223,12 +233,29 @@ def _release(machine: Machine) -> str:
     return match[1] if match else "Linux"
 
 
-def _container(machine: Machine) -> str:
-    if machine.has("systemd-detect-virt"):
-        word = machine.run(["systemd-detect-virt", "-c"]).text.strip()
-        return "" if word in ("none", "") else f"a container ({word})"
+def _container(machine: Machine, virtualization: str) -> str:
+    """`systemd-detect-virt` names containers and machines alike; its exit code is 1 for neither."""
+    if virtualization in _CONTAINERS:
+        return f"a container ({virtualization})"
     inside = machine.exists("/.dockerenv") or machine.exists("/run/.containerenv")
     return "a container" if inside else ""
+
+
+_CONTAINERS = frozenset(
+    [
+        "docker",
+        "podman",
+        "lxc",
+        "lxc-libvirt",
+        "systemd-nspawn",
+        "openvz",
+        "rkt",
+        "wsl",
+        "proot",
+        "pouch",
+        "container-other",
+    ]
+)
 
 
 def _unit_files(machine: Machine) -> list[str]:

@@ -74,13 +74,17 @@ def clean() -> None:
     for number in range(len(SERIALS)):
         wipe(disk(number))
     sh("udevadm settle")
+    stale = Path("/etc/fstab").read_text() != FSTAB or bool(
+        sh("ls -d /etc/systemd/system/*.swap.d 2>/dev/null; true")
+    )
     Path("/etc/fstab").write_text(FSTAB)
     conf = Path("/etc/mdadm/mdadm.conf")
     conf.write_text(
         "".join(line + "\n" for line in conf.read_text().splitlines() if not line.startswith("ARRAY"))
     )
     sh("rm -rf /etc/systemd/system/*.swap.d /var/lib/opskit /etc/initramfs-tools/conf.d/resume")
-    sh("systemctl daemon-reload")
+    if stale:
+        sh("systemctl daemon-reload")
 
 
 def wipe(path: str) -> None:
