@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-DEBIAN_PACKAGE = {"nginx": "nginx-light", "ab": "apache2-utils", "wrk": "wrk", "curl": "curl"}
 DEBIAN_PACKAGE = {
     "nginx": "nginx-light",
     "ab": "apache2-utils",

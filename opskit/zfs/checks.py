@@ -31,9 +31,7 @@ def refuse(message: str, hint: str = "") -> OpskitError:
 def check_names(wish: Wish) -> None:
     for what, name in (("pool", wish.pool), ("volume", wish.volume)):
         if not _NAME.fullmatch(name):
-            raise Misuse(
-                f"'{name}' is no name for a {what}", hint="begin with a letter; letters, digits, _ . -"
-            )
+            raise Misuse(f"'{name}' is no name for a {what}", hint="begin with a letter; letters, digits, _ . -")
     if _RESERVED.match(wish.pool):
         raise Misuse(f"zpool reserves the name '{wish.pool}'", hint="choose another with --pool")
     for word in wish.allow:
@@ -62,9 +60,7 @@ def chosen_method(facts: Facts, wish: Wish, platform: Platform) -> str:
     """The method, its programs there, and the deadlock known. Raises Misuse or Refused."""
     method = platform.methods[0] if wish.method == "auto" else wish.method
     if method not in platform.methods:
-        raise Misuse(
-            f"{method} is no method on {facts.platform}", hint=f"it has: {', '.join(platform.methods)}"
-        )
+        raise Misuse(f"{method} is no method on {facts.platform}", hint=f"it has: {', '.join(platform.methods)}")
     missing = [program for program in platform.programs(method) if program in facts.missing]
     if missing:
         raise refuse(
@@ -97,17 +93,13 @@ def named_devices(facts: Facts, wish: Wish) -> tuple[Slice, ...]:
 def fit_device(facts: Facts, wish: Wish, name: str) -> Slice:
     device = facts.slice_named(name)
     if device is None:
-        known = (
-            ", ".join(s.path.rpartition("/")[2] for s in facts.slices if not s.hindrances()) or "none is free"
-        )
+        known = ", ".join(s.path.rpartition("/")[2] for s in facts.slices if not s.hindrances()) or "none is free"
         raise refuse(f"there is no slice {name} here", f"free slices: {known}; `survey` lists them all")
     allowed = frozenset(CONSENTS[reason] for reason in wish.allowed(device.path, device.names))
     for use in device.hindrances(allowed | {"swap"}):
         raise refuse(f"{device.path} {use}", _way_out(use.kind, device))
     if device.in_swap and any(line.kind != "swap" for line in bootfiles.naming(facts.files, device)):
-        raise refuse(
-            f"{device.path} is swap, and more than swap lines name it", "clear that up by hand first"
-        )
+        raise refuse(f"{device.path} is swap, and more than swap lines name it", "clear that up by hand first")
     if device.size < sizing.SMALLEST:
         raise refuse(f"{device.path} has {format_size(device.size)}: ZFS wants 64 MiB at least", "")
     return device

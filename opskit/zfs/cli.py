@@ -78,9 +78,7 @@ def swap_mirror(ctx: typer.Context, as_json: Json = False) -> Outcome | None:
 
 @mirror_app.command()
 def plan(
-    devices: Annotated[
-        list[str], typer.Argument(metavar="SLICE [SLICE]", help="The slices; two on two disks.")
-    ],
+    devices: Annotated[list[str], typer.Argument(metavar="SLICE [SLICE]", help="The slices; two on two disks.")],
     pool: Pool = "swap",
     volume: Annotated[str, typer.Option(help="The name of the volume in the pool.")] = "swap0",
     size: Annotated[str, typer.Option(help="auto (9/10 of what fits), max, or a size.")] = "auto",
@@ -143,9 +141,7 @@ def apply(
     yes: Yes = False,
     confirm: Confirm = "",
     until: Annotated[str, typer.Option(metavar="STEP", help="Stop after this step; `resume` goes on.")] = "",
-    rollback: Annotated[
-        bool, typer.Option("--rollback", help="When a step fails, take everything back.")
-    ] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="When a step fails, take everything back.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> Outcome:
@@ -157,9 +153,7 @@ def apply(
     from opskit.zfs import steps
 
     made = steps.load(file)
-    return _applied(
-        made, yes=yes, confirm=confirm, until=until, rollback=rollback, as_json=as_json, quiet=quiet
-    )
+    return _applied(made, yes=yes, confirm=confirm, until=until, rollback=rollback, as_json=as_json, quiet=quiet)
 
 
 @mirror_app.command()
@@ -183,9 +177,7 @@ def resume(
 @mirror_app.command()
 def undo(
     plan_id: Annotated[str, typer.Argument(metavar="[ID]", help="Which plan; the newest.")] = "",
-    to: Annotated[
-        str, typer.Option("--to", metavar="STEP", help="Take back what came after this step.")
-    ] = "",
+    to: Annotated[str, typer.Option("--to", metavar="STEP", help="Take back what came after this step.")] = "",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> Outcome:
@@ -226,9 +218,7 @@ def verify(
     if after_reboot:
         boots = [j.plan().facts.boot_id for j in journals(desk.place) if j.state == "done"]
         if not boots or boots[0] == facts.boot_id:
-            raise Misuse(
-                "this host has not booted since the plan was done", hint="reboot it, then verify again"
-            )
+            raise Misuse("this host has not booted since the plan was done", hint="reboot it, then verify again")
         result = replace(result, notes=(*result.notes, "this is so after a reboot"))
     return _outcome(
         "verify", result.to_dict(), lambda: show.status([result]), _level_code(result.level), as_json=as_json
@@ -240,9 +230,7 @@ def status(
     nagios: Annotated[
         bool, typer.Option("--nagios", help="One line and the exit codes of Nagios: 0 1 2 3.")
     ] = False,
-    prometheus: Annotated[
-        bool, typer.Option("--prometheus", help="The text format, for a collector.")
-    ] = False,
+    prometheus: Annotated[bool, typer.Option("--prometheus", help="The text format, for a collector.")] = False,
     as_json: Json = False,
 ) -> Outcome:
     """Say how the mirror is: its sides, errors, resync, and whether it is active.
@@ -415,6 +403,4 @@ def _outcome(
     def render(out: Stdout) -> None:
         out.write(text())
 
-    return Outcome(
-        f"zfs swap-mirror {verb}".removesuffix(" survey"), SCHEMA, data, render, code, as_json=as_json
-    )
+    return Outcome(f"zfs swap-mirror {verb}".removesuffix(" survey"), SCHEMA, data, render, code, as_json=as_json)

@@ -219,8 +219,6 @@ def require_consent(made: Plan, confirmed: str, yes: bool, ask: Callable[[str], 
     given = [name.strip().rpartition("/")[2] for name in typed.split(",") if name.strip()]
     if sorted(given) != sorted(names):
         what = f"'{typed}' does not name" if typed else "nobody named"
-        raise Misuse(
-            f"{what} the devices that will be written ({', '.join(names)}); nothing was done", hint=hint
-        )
+        raise Misuse(f"{what} the devices that will be written ({', '.join(names)}); nothing was done", hint=hint)
     if confirmed and not yes:
         raise Misuse("--confirm goes with --yes", hint=hint)

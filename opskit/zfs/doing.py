@@ -91,9 +91,7 @@ class Doer:
         self._act_all(step, step.do)
         self._wait(step)
         if not self.judge(step.done):
-            missing = next(
-                (c for c in step.done if not holds(c, self.facts(), self.journal.kept())), step.done[0]
-            )
+            missing = next((c for c in step.done if not holds(c, self.facts(), self.journal.kept())), step.done[0])
             raise self._failed(step, f"it ran, but it is not so that {sentence(missing)}")
         self.journal.note("step-done", step.name)
         self.progress.step(step.name, "done")
@@ -134,9 +132,7 @@ class Doer:
             done = self.machine.run(args)
             if done.code != 0:
                 said = (done.error_text or done.text).strip().splitlines()
-                raise Unable(
-                    f"`{' '.join(args)}` failed ({done.code}): {said[-1] if said else 'it said nothing'}"
-                )
+                raise Unable(f"`{' '.join(args)}` failed ({done.code}): {said[-1] if said else 'it said nothing'}")
         elif action.kind == "keep":
             self.journal.keep(args[0], self.machine.ends(self._path(args[0]), int(args[1])))
         elif action.kind == "put-back":
@@ -220,9 +216,7 @@ class Doer:
             return
         for condition in step.undo_needs:
             if not holds(condition, self.facts(), self.journal.kept()):
-                raise self._failed(
-                    step, f"it cannot be undone, because it is not so that {sentence(condition)}"
-                )
+                raise self._failed(step, f"it cannot be undone, because it is not so that {sentence(condition)}")
         self.journal.note("undoing", step.name)
         self.progress.step(step.name, "is undone")
         try:

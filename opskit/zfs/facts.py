@@ -59,9 +59,7 @@ class Slice:
     signatures: tuple[str, ...] = ()
 
     def answers_to(self, names: Collection[str]) -> bool:
-        return any(
-            name in (self.path, self.path.rpartition("/")[2], self.stable, *self.names) for name in names
-        )
+        return any(name in (self.path, self.path.rpartition("/")[2], self.stable, *self.names) for name in names)
 
     @property
     def in_swap(self) -> bool:

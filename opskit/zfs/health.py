@@ -113,9 +113,7 @@ def _boot_reasons(facts: Facts, found: Pool | Array, target: str) -> list[str]:
     names = {target, f"UUID={signature}"}
     if facts.platform == "freebsd" and isinstance(found, Pool):
         return weak
-    lines = [
-        line for line in bootfiles.boot_lines(facts.files) if line.kind == "swap" and line.device in names
-    ]
+    lines = [line for line in bootfiles.boot_lines(facts.files) if line.kind == "swap" and line.device in names]
     return weak if lines else [*weak, f"no boot line names {target}: it will be gone after a reboot"]
 
 

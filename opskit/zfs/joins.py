@@ -95,8 +95,7 @@ def replace_side(facts: Facts, wish: Wish, platform: Platform) -> Plan:
     match = [
         leaf
         for leaf in leaves
-        if name in (leaf.name, leaf.path, leaf.path.rpartition("/")[2])
-        or (device and leaf.path == device.path)
+        if name in (leaf.name, leaf.path, leaf.path.rpartition("/")[2]) or (device and leaf.path == device.path)
     ]
     if not match and not (isinstance(found, Array) and len(_members(found)) < found.wanted):
         sides = ", ".join(leaf.path for leaf in leaves)
@@ -141,14 +140,10 @@ def destroy(facts: Facts, wish: Wish, platform: Platform) -> Plan:
                 done=(needs("swap-off", maker.target),),
             )
         )
-    steps += [
-        step for step in maker.remove() if step.name != "destroy-volume" or facts.volume(maker_volume(wish))
-    ]
+    steps += [step for step in maker.remove() if step.name != "destroy-volume" or facts.volume(maker_volume(wish))]
     left = facts.swap_total - (swap.size if swap else 0)
     whole = tuple(
-        replace(
-            s, swap_after=left if s.name.startswith("destroy") or s.name == "deactivate" else facts.swap_total
-        )
+        replace(s, swap_after=left if s.name.startswith("destroy") or s.name == "deactivate" else facts.swap_total)
         for s in steps
     )
     sides = tuple(leaf.path for leaf in (found.leaves if isinstance(found, Pool) else found.members))

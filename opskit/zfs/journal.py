@@ -48,9 +48,7 @@ class Journal:
         """Append one event and wait until it is on disk."""
         line = json.dumps({"event": event, "step": step, **facts}) + "\n"
         try:
-            descriptor = os.open(
-                self.directory / "journal.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
-            )
+            descriptor = os.open(self.directory / "journal.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
                 os.write(descriptor, line.encode())
                 os.fsync(descriptor)

@@ -71,9 +71,7 @@ def _size(wish: Wish, maker: Maker, devices: tuple[Slice, ...]) -> int:
     largest = maker.size(smallest)
     if not isinstance(maker, Zvol):
         if wish.size not in ("auto", "max"):
-            raise Misuse(
-                f"--size has no meaning for {wish.method}: the mirror is the slice", hint="leave it out"
-            )
+            raise Misuse(f"--size has no meaning for {wish.method}: the mirror is the slice", hint="leave it out")
         size = largest
     elif wish.size in ("auto", "max"):
         size = largest if wish.size == "max" else largest * 9 // 10 // sizing.MIB * sizing.MIB
@@ -140,9 +138,7 @@ def _warnings(made: Plan, devices: tuple[Slice, ...]) -> list[str]:
     smallest = min(device.size for device in devices)
     found = [sizing.describe(made.size, smallest)]
     if made.swap_after < made.swap_before:
-        found.append(
-            f"active swap goes from {format_size(made.swap_before)} to {format_size(made.swap_after)}"
-        )
+        found.append(f"active swap goes from {format_size(made.swap_before)} to {format_size(made.swap_after)}")
     if made.swap_lowest < min(made.swap_before, made.swap_after):
         found.append(f"while it works, active swap falls to {format_size(made.swap_lowest)}")
     if len(devices) == 1:
@@ -157,7 +153,5 @@ def _warnings(made: Plan, devices: tuple[Slice, ...]) -> list[str]:
         found.append("crash dumps to a gmirror are not reliable: keep dumpdev on a partition of its own")
     strangers = [s.path for s in made.facts.swaps if made.facts.slice_named(s.path) not in devices and s.size]
     if strangers:
-        found.append(
-            f"{', '.join(strangers)} stays plain swap: a disk that fails there still takes pages with it"
-        )
+        found.append(f"{', '.join(strangers)} stays plain swap: a disk that fails there still takes pages with it")
     return found

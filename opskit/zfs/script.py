@@ -74,8 +74,7 @@ def _shown(action: Action) -> str:
     if action.kind == "write":
         path = shlex.quote(args[0])
         return (
-            f"as_root mkdir -p $(dirname {path})\n"
-            f"printf %s {shlex.quote(args[1])} | as_root tee {path} >/dev/null"
+            f"as_root mkdir -p $(dirname {path})\nprintf %s {shlex.quote(args[1])} | as_root tee {path} >/dev/null"
         )
     if action.kind == "delete":
         return f"as_root rm -f {shlex.quote(args[0])}"

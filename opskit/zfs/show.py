@@ -49,9 +49,7 @@ def pairs(facts: Facts) -> list[tuple[Slice, Slice]]:
         for second in fit[i + 1 :]
         if first.disk != second.disk and abs(first.size - second.size) <= UNEQUAL
     ]
-    return sorted(
-        found, key=lambda pair: (pair[0].in_swap == pair[1].in_swap, abs(pair[0].size - pair[1].size))
-    )
+    return sorted(found, key=lambda pair: (pair[0].in_swap == pair[1].in_swap, abs(pair[0].size - pair[1].size)))
 
 
 def survey(facts: Facts, found: Sequence[Health]) -> str:
@@ -125,9 +123,7 @@ def plan(made: Plan) -> str:
     if made.warnings:
         lines += ["", "To know first"]
         lines += [
-            textwrap.fill(
-                text, WIDTH, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
-            )
+            textwrap.fill(text, WIDTH, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False)
             for text in made.warnings
         ]
     for number, step in enumerate(made.steps, 1):
@@ -183,10 +179,7 @@ def _health_lines(item: Health) -> list[str]:
     lines.append(f"  {item.target}: {size}" + (f", resync {item.resync}" if item.resync else ""))
     lines += (
         _table(
-            [
-                (leaf.path, leaf.state, f"{leaf.errors} errors" if leaf.errors else leaf.note)
-                for leaf in item.sides
-            ]
+            [(leaf.path, leaf.state, f"{leaf.errors} errors" if leaf.errors else leaf.note) for leaf in item.sides]
         )
         if item.sides
         else []
@@ -231,7 +224,5 @@ def prometheus(found: Sequence[Health]) -> str:
     lines = []
     for name, text, values in gauges:
         lines += [f"# HELP opskit_swap_mirror_{name} {text}", f"# TYPE opskit_swap_mirror_{name} gauge"]
-        lines += [
-            f'opskit_swap_mirror_{name}{{name="{h.name}",method="{h.method}"}} {int(v)}' for h, v in values
-        ]
+        lines += [f'opskit_swap_mirror_{name}{{name="{h.name}",method="{h.method}"}} {int(v)}' for h, v in values]
     return "\n".join(lines) + "\n"

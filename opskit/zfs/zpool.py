@@ -151,9 +151,7 @@ def pools_of_json(text: str) -> tuple[Pool, ...]:
 def _pool_of_object(pool: Mapping[str, Any]) -> Pool:
     root = next(iter(pool["vdevs"].values()))
     tops = list(root["vdevs"].values())
-    kinds = [
-        {"mirror": "mirror"}.get(top["vdev_type"], "other" if "vdevs" in top else "disk") for top in tops
-    ]
+    kinds = [{"mirror": "mirror"}.get(top["vdev_type"], "other" if "vdevs" in top else "disk") for top in tops]
     scan = pool.get("scan_stats", {})
     errors = int(pool.get("error_count") or 0)
     return Pool(

@@ -26,9 +26,7 @@ def make(directory: Path, selection: str) -> Path:
         else:
             shutil.copytree(Path(spec.origin).parent, directory / "site" / package, ignore=skip)
         home = (
-            Path(spec.origin).parent
-            if spec.submodule_search_locations is None
-            else Path(spec.origin).parents[1]
+            Path(spec.origin).parent if spec.submodule_search_locations is None else Path(spec.origin).parents[1]
         )
         for metadata in home.glob(f"{package}-*.dist-info"):  # pluggy looks up its own version
             shutil.copytree(metadata, directory / "site" / metadata.name)

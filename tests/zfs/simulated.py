@@ -221,9 +221,7 @@ class Host:
         scan = "none requested"
         if pool.resilvering:
             pool.resilvering -= 1
-            scan = (
-                "resilver in progress since Sat Jan 28 14:25:44 2023\n\t3.46G scanned out of 6.54G at 111M/s,"
-            )
+            scan = "resilver in progress since Sat Jan 28 14:25:44 2023\n\t3.46G scanned out of 6.54G at 111M/s,"
             scan += " 0h0m to go\n\t1.2G resilvered, 52.94% done"
         elif len(pool.leaves) > 1:
             scan = "resilvered 2.3M in 00:00:01 with 0 errors on Thu Nov 19 10:00:00 2026"
@@ -501,9 +499,7 @@ class FreeBSDHost(Host):
             rows.append(f"=>       40  488397088    {disk}  GPT  (233G)")
             for path, item in self.slices.items():
                 if item.disk == disk:
-                    rows.append(
-                        f"  {item.start // 512}  {item.size // 512}  {path[5:]}  freebsd-swap  (2.0G)"
-                    )
+                    rows.append(f"  {item.start // 512}  {item.size // 512}  {path[5:]}  freebsd-swap  (2.0G)")
             rows.append("  484000000  397128  - free -  (194M)\n")
         return 0, "\n".join(rows) + "\n", ""
 
@@ -597,9 +593,7 @@ def illumos(size: int = 2048 * MIB) -> IllumosHost:
         f"/dev/dsk/c3d{n}s1": Disk(size, f"VB{n}", f"c3d{n}", 3, content=hashlib.md5(b"%d" % n).digest())
         for n in range(3)
     }
-    vfstab = (
-        "#device\tto fsck\n/dev/dsk/c3d0s1\t-\t-\tswap\t-\tno\t-\n/dev/dsk/c3d1s1\t-\t-\tswap\t-\tno\t-\n"
-    )
+    vfstab = "#device\tto fsck\n/dev/dsk/c3d0s1\t-\t-\tswap\t-\tno\t-\n/dev/dsk/c3d1s1\t-\t-\tswap\t-\tno\t-\n"
     files = {
         "/etc/vfstab": vfstab,
         "/etc/release": "  OpenSolaris 2008.11 snv_101b_rc2 X86\n",
@@ -612,8 +606,7 @@ def illumos(size: int = 2048 * MIB) -> IllumosHost:
 
 def freebsd(size: int = 2048 * MIB) -> FreeBSDHost:
     slices = {
-        f"/dev/ada{n}p2": Disk(size, f"S{n}", f"ada{n}", content=hashlib.md5(b"%d" % n).digest())
-        for n in range(3)
+        f"/dev/ada{n}p2": Disk(size, f"S{n}", f"ada{n}", content=hashlib.md5(b"%d" % n).digest()) for n in range(3)
     }
     fstab = "/dev/ada0p2\tnone\tswap\tsw\t0\t0\n"
     host = FreeBSDHost(

@@ -22,9 +22,7 @@ MIB = 1 << 20
 )
 def test_the_known_sizes(slice_: int, usable: int, largest: tuple[int, ...]) -> None:
     assert sizing.usable(slice_ * MIB) == usable * MIB
-    assert (
-        tuple(sizing.largest_volume(slice_ * MIB, block) // MIB for block in (4096, 8192, 16384)) == largest
-    )
+    assert tuple(sizing.largest_volume(slice_ * MIB, block) // MIB for block in (4096, 8192, 16384)) == largest
 
 
 def test_the_old_rule_of_thumb_no_longer_fits() -> None:

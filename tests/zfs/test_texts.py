@@ -134,9 +134,7 @@ def test_several_pools_and_none() -> None:
         "Grappe: swap\n",
         HEALTHY.format(scan="mending in progress", mirror="mirror-0"),
         HEALTHY.format(scan="none requested", mirror="mirror-0").replace("NAME  ", "NOM   "),
-        HEALTHY.format(scan="none requested", mirror="mirror-0").replace(
-            "c3d0s1    ONLINE", "c3d0s1    RESTING"
-        ),
+        HEALTHY.format(scan="none requested", mirror="mirror-0").replace("c3d0s1    ONLINE", "c3d0s1    RESTING"),
         HEALTHY.format(scan="none requested", mirror="mirror-0").replace(
             "c3d0s1    ONLINE       0", "c3d0s1 ONLINE x"
         ),

@@ -50,9 +50,7 @@ def pools_and_volumes(
     pools = tuple(
         replace(
             pool,
-            leaves=tuple(
-                replace(leaf, path=_device(machine, leaf.path, device_prefix)) for leaf in pool.leaves
-            ),
+            leaves=tuple(replace(leaf, path=_device(machine, leaf.path, device_prefix)) for leaf in pool.leaves),
         )
         for pool in pools
     )
@@ -111,9 +109,7 @@ def _with_node(machine: Machine, volume: Volume, prefix: str) -> Volume:
 def with_pool_uses(slices: Iterable[Slice], pools: Iterable[Pool]) -> list[Slice]:
     """A slice that an imported pool holds says so."""
     holders = {leaf.path: pool.name for pool in pools for leaf in pool.leaves if leaf.state != "REMOVED"}
-    return [
-        replace(s, uses=(*s.uses, Use("pool", holders[s.path]))) if s.path in holders else s for s in slices
-    ]
+    return [replace(s, uses=(*s.uses, Use("pool", holders[s.path]))) if s.path in holders else s for s in slices]
 
 
 def with_boot_uses(slices: Iterable[Slice], files: Mapping[str, str]) -> list[Slice]:

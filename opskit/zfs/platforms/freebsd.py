@@ -93,9 +93,7 @@ class FreeBSD:
     def dump_settings(self, facts: Facts) -> tuple[Action, ...]:
         return ()
 
-    def persist(
-        self, facts: Facts, plan_id: str, method: str, target: str, priority: int | None
-    ) -> Persistence:
+    def persist(self, facts: Facts, plan_id: str, method: str, target: str, priority: int | None) -> Persistence:
         """rc.d/zvol switches a volume on by its property; a gmirror needs its module and an fstab line, with
         the mark in front, because a mirror's metadata has no place for one."""
         if method == "zvol":
@@ -143,9 +141,7 @@ def _sysctl(machine: Machine, name: str) -> str:
 
 def _memory(machine: Machine, page: int) -> Memory:
     """swap_pager.c, swapoff_one: free pages and the other areas must hold what is used."""
-    free = sum(
-        int(_sysctl(machine, f"vm.stats.vm.{name}") or 0) for name in ("v_free_count", "v_inactive_count")
-    )
+    free = sum(int(_sysctl(machine, f"vm.stats.vm.{name}") or 0) for name in ("v_free_count", "v_inactive_count"))
     total = int(_sysctl(machine, "hw.physmem") or 0)
     return Memory(total, max(free * page - total // 10, 0))
 

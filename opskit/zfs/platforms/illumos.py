@@ -87,9 +87,7 @@ class Illumos:
         """`swap -a` and `swap -d` may move the dump device (swap.c): set it to what it was."""
         return (run("dumpadm", "-d", facts.dump),) if facts.dump.startswith("/dev/zvol/") else ()
 
-    def persist(
-        self, facts: Facts, plan_id: str, method: str, target: str, priority: int | None
-    ) -> Persistence:
+    def persist(self, facts: Facts, plan_id: str, method: str, target: str, priority: int | None) -> Persistence:
         """After the live add: older builds refuse a zvol that vfstab names already."""
         line = (VFSTAB, f"{target}\t-\t-\tswap\t-\tno\t-")
         comment = (VFSTAB, f"# opskit:{plan_id} mirrored swap; see `opskit zfs swap-mirror status`")
@@ -241,9 +239,7 @@ def _with_file_systems(machine: Machine, slices: Iterable[Slice]) -> list[Slice]
     """`fstyp` names a file system, or fails where it knows none."""
     found = []
     for item in slices:
-        kind = (
-            "" if item.uses else common.maybe(machine, "fstyp", item.path.replace("/dsk/", "/rdsk/")).strip()
-        )
+        kind = "" if item.uses else common.maybe(machine, "fstyp", item.path.replace("/dsk/", "/rdsk/")).strip()
         if kind and kind not in ("zfs", "unknown_fstyp"):
             item = replace(item, uses=(Use("filesystem", f"a file system of type '{kind}'"),))
         found.append(item)

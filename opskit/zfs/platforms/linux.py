@@ -105,9 +105,7 @@ class Linux:
     def dump_settings(self, facts: Facts) -> tuple[Action, ...]:
         return ()
 
-    def persist(
-        self, facts: Facts, plan_id: str, method: str, target: str, priority: int | None
-    ) -> Persistence:
+    def persist(self, facts: Facts, plan_id: str, method: str, target: str, priority: int | None) -> Persistence:
         """An fstab line; for a volume a drop-in too, because systemd orders swap units after nothing of ZFS
         by itself and ignores x-systemd.requires on swap lines."""
         options = ",".join(("nofail", *(() if priority is None else (f"pri={priority}",))))

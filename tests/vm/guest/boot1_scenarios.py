@@ -98,9 +98,7 @@ def test_killed_at_every_point_then_undone(method: tuple[str, ...]) -> None:
     plan(old, idle, *method)
     lines = 2
     while True:
-        killed = killed_at(
-            lines, "apply", "/run/plan.json", "--yes", "--confirm", f"{name(old)},{name(idle)}"
-        )
+        killed = killed_at(lines, "apply", "/run/plan.json", "--yes", "--confirm", f"{name(old)},{name(idle)}")
         opskit("undo")
         assert Before.of(idle) == before, f"killed at line {lines} of the journal"
         if not killed:

@@ -79,9 +79,7 @@ def clean() -> None:
     )
     Path("/etc/fstab").write_text(FSTAB)
     conf = Path("/etc/mdadm/mdadm.conf")
-    conf.write_text(
-        "".join(line + "\n" for line in conf.read_text().splitlines() if not line.startswith("ARRAY"))
-    )
+    conf.write_text("".join(line + "\n" for line in conf.read_text().splitlines() if not line.startswith("ARRAY")))
     sh("rm -rf /etc/systemd/system/*.swap.d /var/lib/opskit /etc/initramfs-tools/conf.d/resume")
     if stale:
         sh("systemctl daemon-reload")
