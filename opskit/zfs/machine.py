@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -87,6 +88,9 @@ class ThisMachine:
 
     def remove(self, path: str) -> None:
         Path(path).unlink(missing_ok=True)
+        if path.endswith(".conf"):
+            with suppress(OSError):  # a drop-in's directory was made for it; another's drop-in keeps it
+                Path(path).parent.rmdir()
 
     def resolve(self, path: str) -> str:
         return str(Path(path).resolve())
