@@ -95,7 +95,7 @@ def plan(
     script: Annotated[Path | None, typer.Option(help="Write it as a shell script, too.")] = None,
     as_json: Json = False,
 ) -> Outcome:
-    """Show every command that will run, in order, with why and how it is undone.
+    """Show every command that will run, why, and its undo.
 
     \b
       opskit zfs swap-mirror plan sda2 sdb2 -o plan.json
@@ -163,9 +163,9 @@ def resume(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> Outcome:
-    """Go on with a plan that stopped part-way: after a failure, a crash, a power cut.
+    """Go on with a plan that stopped part-way.
 
-    Each step is looked for on the host first; what is done is not done again.
+    After a failure, a crash or a power cut. Each step is looked for on the host first; what is done is not done again.
     """
     from opskit.zfs.desk import Talker
 
@@ -201,7 +201,7 @@ def verify(
     pool: Pool = "swap",
     as_json: Json = False,
 ) -> Outcome:
-    """Check that the mirror is whole, active, and will be there after a reboot.
+    """Check that the mirror is whole and will survive a reboot.
 
     Exit codes: 0 whole, 5 degraded, 6 failed.
     """
@@ -233,7 +233,9 @@ def status(
     prometheus: Annotated[bool, typer.Option("--prometheus", help="The text format, for a collector.")] = False,
     as_json: Json = False,
 ) -> Outcome:
-    """Say how the mirror is: its sides, errors, resync, and whether it is active.
+    """Say how the mirror is, for people and for monitors.
+
+    Its sides, their errors, the resync, and whether it is active.
 
     \b
       opskit zfs swap-mirror status --nagios
@@ -295,7 +297,7 @@ def replace(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> Outcome:
-    """Put a new slice in the place of a side that failed or leaves.
+    """Put a new slice in the place of a side.
 
     \b
       opskit zfs swap-mirror replace sdb2 sdc2 --dry-run
@@ -317,7 +319,10 @@ def destroy(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> Outcome:
-    """Release a mirror of ours, its boot lines and its pool or array; nothing else is ever touched."""
+    """Take a mirror of ours away.
+
+    Its boot lines, its swap, its pool or array; nothing without our mark is ever touched.
+    """
     from opskit.zfs.steps import Wish
 
     wish = Wish("destroy", (), pool, volume, allow_less_swap=allow_less_swap)

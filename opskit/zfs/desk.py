@@ -105,6 +105,7 @@ class Desk:
         )
 
     def resume(self, plan_id: str, progress: Progress, *, until: str = "") -> str:
+        self.journal(plan_id)  # refuse before a lock is made
         with locked(self.place):
             journal = self.journal(plan_id)
             if journal.state != "open":
@@ -114,6 +115,7 @@ class Desk:
 
     def undo(self, plan_id: str, progress: Progress, to: str = "") -> str:
         """Take a plan back; the newest half-done one, else the newest done one."""
+        self._to_undo(plan_id)  # refuse before a lock is made
         with locked(self.place):
             journal = self._to_undo(plan_id)
             if journal.state == "undone":

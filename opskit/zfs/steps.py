@@ -140,4 +140,7 @@ def load(path: Path) -> Plan:
             hint="plans are not edited: make it again with other options",
         )
     document.pop("schema")
-    return rebuild(Plan, document)
+    try:
+        return rebuild(Plan, document)
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise Misuse(f"{path} is not a whole plan", hint="make it again with `plan … -o`") from error
