@@ -161,9 +161,13 @@ class Desk:
         """A run that changed nothing, or that is rolled back as asked, ends with exit code 1."""
         doer.forget()
         doer.stop = lambda: False
-        if doer.changed() and not rollback:
+        try:
+            changed = doer.changed()
+        except OpskitError:
+            return  # what cannot be looked at is not touched either
+        if changed and not rollback:
             return
-        words = "everything was taken back" if doer.changed() else "nothing was changed"
+        words = "everything was taken back" if changed else "nothing was changed"
         doer.undo()
         error.exit_code = ROLLED_BACK
         error.message, error.hint = f"{error.message}; {words}", "mend what it says, then plan again"

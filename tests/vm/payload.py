@@ -1,6 +1,7 @@
 """What is handed to the guest: opskit as it stands, the scenarios, and the Python packages they need."""
 
 import compileall
+import shlex
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,6 @@ def make(directory: Path, selection: str) -> Path:
         for metadata in home.glob(f"{package}-*.dist-info"):  # pluggy looks up its own version
             shutil.copytree(metadata, directory / "site" / metadata.name)
     (directory / "start.sh").write_text((ROOT / "tests/vm/guest/start.sh").read_text())
-    (directory / "settings.sh").write_text(f"SELECTION='{selection}'\n")
+    (directory / "settings.sh").write_text(f"SELECTION={shlex.quote(selection)}\n")
     compileall.compile_dir(directory, quiet=1)  # emulation compiles slowly
     return directory

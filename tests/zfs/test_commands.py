@@ -210,6 +210,17 @@ def test_the_script_is_sound_shell(make: Callable[[], Host], shell: At, tmp_path
     assert (tmp_path / "plan.sh").stat().st_mode & 0o111
 
 
+def test_a_password_in_a_boot_file_is_in_no_plan(shell: At, tmp_path: Path) -> None:
+    host = freebsd()
+    host.files["/etc/fstab"] += "//nas/share\t/mnt\tcifs\tusername=me,password=hunter2\t0\t0\n"
+    with shell(host) as do:
+        assert do("plan", *names_of(host, 0, 1), "-o", "p.json") == 0
+        assert do("apply", "p.json", "--yes", "--confirm", ",".join(names_of(host, 0, 1))) == 0
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"hunter2" in text for text in kept)
+    assert "password=hunter2" in host.files["/etc/fstab"]
+
+
 def test_a_survey_and_a_plan_speak_json(shell: At) -> None:
     with shell(illumos()) as do:
         assert do("--json") == 0

@@ -38,8 +38,12 @@ def maybe(machine: Machine, *argv: str) -> str:
 
 
 def read_files(machine: Machine, paths: Iterable[str]) -> dict[str, str]:
+    """Boot files, with the passwords of network mounts masked: plans are saved and shown."""
     found = {path: machine.read(path) for path in paths}
-    return {path: text for path, text in found.items() if text is not None}
+    return {path: _SECRET.sub(r"\1=***", text) for path, text in found.items() if text is not None}
+
+
+_SECRET = re.compile(r"(?i)\b(pass(?:word|wd)?|secret|token)=[^,\s]+")
 
 
 def pools_and_volumes(

@@ -6,7 +6,8 @@ mkdir -p $state/results
 boot=$(($(cat $state/boot 2>/dev/null || echo 0) + 1))
 echo $boot >$state/boot
 . ./settings.sh
-python3 -m pytest -c tests/vm/guest/pytest.ini --rootdir . -p no:cacheprovider $SELECTION \
+eval "set -- $SELECTION"
+python3 -m pytest -c tests/vm/guest/pytest.ini --rootdir . -p no:cacheprovider "$@" \
   --junitxml $state/results/boot$boot.xml tests/vm/guest/boot${boot}_*.py 2>&1 | tee $state/results/boot$boot.log
 cp /etc/fstab $state/results/fstab$boot 2>/dev/null
 sync
