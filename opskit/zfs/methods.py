@@ -264,7 +264,9 @@ class Md(Base):
     def replace(self, members: tuple[str, ...], old: str, new: Slice) -> Step:
         name, word = self.wish.pool, self.word(new)
         there = any(m.path == old for a in self.facts.arrays if a.name == name for m in a.members)
-        leave = (run("mdadm", self.target, "--fail", old, "--remove", old),) if there else ()
+        # mdadm(8): `detached` stands for a side whose device is gone, and whose name opens nothing any more.
+        side = old if self.facts.slice_named(old) else "detached"
+        leave = (run("mdadm", self.target, "--fail", side, "--remove", side),) if there else ()
         rest = tuple(member for member in members if member != old)
         return Step(
             "replace",
