@@ -2,6 +2,8 @@
 is reported here under its own name.
 
 `make vm-test` runs the quick subset, `make vm-test-all` everything; plain `make test` leaves both out.
+OPSKIT_VM_CACHE names where images are kept, OPSKIT_VM_ZFS the versions (2.3 2.1), and OPSKIT_VM_ACCEL=kvm says
+that KVM works here; without it the guest is emulated, which is slow but works everywhere.
 """
 
 import functools
