@@ -21,7 +21,7 @@ pytestmark = pytest.mark.vm
 
 QUICK = os.environ.get("OPSKIT_VM_SET", "quick") != "all"
 VERSIONS = os.environ.get("OPSKIT_VM_ZFS", "2.3" if QUICK else "2.3 2.1").split()
-TIMEOUT = 1500 if QUICK else 5400  # seconds for one guest, reboot included
+TIMEOUT = 2700 if QUICK else 9000  # seconds for one guest, reboot included
 DISKS = [qemu.Disk(f"OPSKIT{n}", 700 << 20) for n in range(3)] + [qemu.Disk("OPSKIT4K", 700 << 20, 4096)]
 
 

@@ -9,12 +9,31 @@ from typing import TYPE_CHECKING
 from opskit.errors import Unable
 from opskit.zfs import zpool
 from opskit.zfs.bootfiles import naming
-from opskit.zfs.facts import MARK, Pool, Slice, Use, Volume
+from opskit.zfs.facts import MARK, Facts, Pool, Slice, Use, Volume
 from opskit.zfs.machine import Machine, digest
-from opskit.zfs.steps import Condition
+from opskit.zfs.steps import Action, Condition
 
 if TYPE_CHECKING:
     from opskit.zfs.platforms import Platform
+
+
+class Bare:
+    """A platform whose swap has no header on disk, and whose boot files are read at boot only."""
+
+    def settle(self) -> tuple[Action, ...]:
+        return ()
+
+    def format(self, path: str, uuid: str) -> Action | None:
+        return None
+
+    def clear(self, path: str, signature: str) -> Action | None:
+        return None
+
+    def reload(self, facts: Facts) -> tuple[Action, ...]:
+        return ()
+
+    def dump_settings(self, facts: Facts) -> tuple[Action, ...]:
+        return ()
 
 
 def text_of(machine: Machine, *argv: str, accept: tuple[int, ...] = (0,)) -> str:

@@ -15,7 +15,7 @@ FSTAB, LOADER, RC = "/etc/fstab", "/boot/loader.conf", "/etc/rc.conf"
 LOAD = 'geom_mirror_load="YES"'
 
 
-class FreeBSD:
+class FreeBSD(common.Bare):
     name = "freebsd"
     methods: tuple[str, ...] = ("gmirror", "zvol")
 
@@ -77,21 +77,6 @@ class FreeBSD:
 
     def activate(self, path: str, priority: int | None) -> Action:
         return run("swapon", path)
-
-    def settle(self) -> tuple[Action, ...]:
-        return ()
-
-    def format(self, path: str, uuid: str) -> Action | None:
-        return None
-
-    def clear(self, path: str, signature: str) -> Action | None:
-        return None
-
-    def reload(self, facts: Facts) -> tuple[Action, ...]:
-        return ()
-
-    def dump_settings(self, facts: Facts) -> tuple[Action, ...]:
-        return ()
 
     def persist(self, facts: Facts, plan_id: str, method: str, target: str, priority: int | None) -> Persistence:
         """rc.d/zvol switches a volume on by its property; a gmirror needs its module and an fstab line, with

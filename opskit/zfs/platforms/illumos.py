@@ -17,7 +17,7 @@ _DISK = re.compile(r"(c\d+(?:t[0-9A-Fa-f]+)?d\d+)s2")
 _BACKUP, _RESERVED = 5, 11  # V_BACKUP and V_RESERVED of sys/vtoc.h: the whole disk, and EFI's last slice
 
 
-class Illumos:
+class Illumos(common.Bare):
     name = "illumos"
     methods: tuple[str, ...] = ("zvol",)
 
@@ -70,18 +70,6 @@ class Illumos:
 
     def activate(self, path: str, priority: int | None) -> Action:
         return run("swap", "-a", path)
-
-    def settle(self) -> tuple[Action, ...]:
-        return ()
-
-    def format(self, path: str, uuid: str) -> Action | None:
-        return None
-
-    def clear(self, path: str, signature: str) -> Action | None:
-        return None
-
-    def reload(self, facts: Facts) -> tuple[Action, ...]:
-        return ()
 
     def dump_settings(self, facts: Facts) -> tuple[Action, ...]:
         """`swap -a` and `swap -d` may move the dump device (swap.c): set it to what it was."""
