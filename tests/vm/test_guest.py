@@ -3,7 +3,8 @@ is reported here under its own name.
 
 `make vm-test` runs the quick subset, `make vm-test-all` everything; plain `make test` leaves both out.
 OPSKIT_VM_CACHE names where images are kept, OPSKIT_VM_ZFS the versions (2.3 2.1), OPSKIT_VM_ONLY an expression
-for pytest -k that chooses scenarios, and OPSKIT_VM_ACCEL=kvm says that KVM works here; without it the guest is emulated, which is slow but works everywhere.
+for pytest -k that chooses scenarios, and OPSKIT_VM_ACCEL=kvm says that KVM works here; without it the guest is
+emulated, which is slow but works everywhere.
 """
 
 import functools
