@@ -43,32 +43,26 @@ class Runner(Protocol):
 
 
 class SystemRunner:
-    """Starts real programs. `environment` is added to a clean copy of the caller's, in the C locale.
+    """Starts real programs. `environment` is added to a clean copy of the caller's, in the C locale;
+    without `inherit` it is all there is.
 
     With `own_group` a program gets a process group of its own, so that the time limit and `stop` end what it
     started as well; it can then not ask at the terminal. `most_output` bytes end a program that will not.
     """
 
-    """Starts real programs. `environment` is added to a copy of the caller's, in the C locale; without
-    `inherit` it is all there is. `own_session` keeps a terminal's Ctrl-C away from the program."""
-
     def __init__(
         self,
         environment: Mapping[str, str] | None = None,
         *,
+        inherit: bool = True,
         own_group: bool = False,
         most_output: int = 256 * 2**20,
     ) -> None:
-        self.environment = {**os.environ, "LC_ALL": "C", "LANGUAGE": "", **(environment or {})}
+        outer = {**os.environ, "LC_ALL": "C", "LANGUAGE": ""} if inherit else {}
+        self.environment = {**outer, **(environment or {})}
         self.own_group = own_group
         self.most_output = most_output
         self._running: set[subprocess.Popen[bytes]] = set()
-        inherit: bool = True,
-        own_session: bool = False,
-    ) -> None:
-        outer = {**os.environ, "LC_ALL": "C", "LANGUAGE": ""} if inherit else {}
-        self.environment = {**outer, **(environment or {})}
-        self.own_session = own_session
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None) -> Finished:
         """Run to the end. Raises Unable for a program that is missing, may not run, or takes too long."""
@@ -98,8 +92,6 @@ class SystemRunner:
                 stderr=subprocess.PIPE,
                 env=self.environment,
                 process_group=0 if self.own_group else None,
-                check=False,
-                start_new_session=self.own_session,
             )
         except FileNotFoundError as error:
             raise Unable(f"{argv[0]}: no such program", code="missing_program") from error

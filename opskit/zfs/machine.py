@@ -49,12 +49,12 @@ class Machine(Protocol):
 
 
 class ThisMachine:
-    """The real host. Children get absolute paths, an environment of two words, and a session of their own,
+    """The real host. Children get absolute paths, an environment of two words, and a process group of their own,
     so that Ctrl-C reaches opskit and not a half-done `zpool attach`."""
 
     def __init__(self) -> None:
         # NOINUSE_CHECK in the environment would switch off illumos's own device checks.
-        self.runner = SystemRunner({"PATH": SAFE_PATH, "LC_ALL": "C"}, inherit=False, own_session=True)
+        self.runner = SystemRunner({"PATH": SAFE_PATH, "LC_ALL": "C"}, inherit=False, own_group=True)
 
     def run(self, argv: Sequence[str]) -> Finished:
         program = self._find(argv[0])
