@@ -132,7 +132,9 @@ def test_a_disk_is_pulled_out_and_replaced(method: tuple[str, ...]) -> None:
 def test_slices_that_something_needs_are_refused_and_untouched() -> None:
     sh(f"mkfs.ext4 -q {part(1)} && mkfs.ext4 -q {part(1, 2)} && mount {part(1, 2)} /mnt")
     sh(f"zpool create -f tank {part(2)} && zpool create -f gone {part(2, 2)} && zpool export gone")
-    before = [host.ends(path) for path in (part(1), part(1, 2), part(2, 2))]
+    # The mounted one is judged by fsck at the end: its file system writes to it by itself.
+    untouched = (part(1), part(2, 2))
+    before = [host.ends(path) for path in untouched]
     for path, words in (
         (part(1), "a signature of type 'ext4'"),
         (part(1, 2), "is mounted on /mnt"),
@@ -147,13 +149,13 @@ def test_slices_that_something_needs_are_refused_and_untouched() -> None:
             assert words in refused.err
     plan(part(0), part(0), *MD, expect=2)
     assert "add --accept-deadlock-risk" in plan(part(0), part(3), "--method", "zvol", expect=3).err
-    assert [host.ends(path) for path in (part(1), part(1, 2), part(2, 2))] == before
+    assert [host.ends(path) for path in untouched] == before
     assert not host.swaps()
     plan(part(0), part(1), *ZVOL, "--allow", f"foreign-fs={part(1)}")
     apply(part(0), part(1))
     whole()
     opskit("undo")
-    assert [host.ends(path) for path in (part(1), part(1, 2), part(2, 2))] == before
+    assert [host.ends(path) for path in untouched] == before
     sh(f"umount /mnt && fsck.ext4 -fn {part(1, 2)}")
 
 

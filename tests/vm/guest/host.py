@@ -66,11 +66,11 @@ def clean() -> None:
     """Nothing mounted, no swap, no pool, no array, fresh slice tables of two 256 MiB slices, the first boot
     files, and no journal."""
     sh("swapoff -a; umount /mnt 2>/dev/null; true", check=False)
+    rescan()  # before arrays are stopped: a disk that comes back brings its old side of one
     for pool in sh("zpool list -Ho name").split():
         sh(f"zpool destroy -f {pool}")
     for node in re.findall(r"(?m)^(md\d+) :", Path("/proc/mdstat").read_text()):
         sh(f"mdadm --stop /dev/{node}")
-    rescan()
     for number in range(len(SERIALS)):
         wipe(disk(number))
     sh("udevadm settle")
