@@ -134,7 +134,7 @@ def destroy(facts: Facts, wish: Wish, platform: Platform) -> Plan:
             Step(
                 "deactivate",
                 "the kernel takes back what is swapped out there",
-                do=(platform.release(swap.path),),
+                do=(platform.release(swap.path), *platform.settle()),
                 undo=(platform.activate(swap.path, swap.priority),),
                 needs=(needs("memory", swap.path, "0"),),
                 done=(needs("swap-off", maker.target),),

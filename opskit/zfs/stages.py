@@ -88,7 +88,7 @@ def activate(facts: Facts, maker: Maker, platform: Platform, active: tuple[Slice
         "activate",
         "the mirror becomes swap",
         do=(platform.activate(maker.target, priority(facts, active)), *extra),
-        undo=(platform.release(maker.target), *extra),
+        undo=(platform.release(maker.target), *platform.settle(), *extra),
         done=(needs("swap-on", maker.target),),
         undo_needs=(needs("memory", maker.target, "0"),),
     )

@@ -65,7 +65,7 @@ def name(path: str) -> str:
 def clean() -> None:
     """Nothing mounted, no swap, no pool, no array, fresh slice tables of two 256 MiB slices, the first boot
     files, and no journal."""
-    sh("swapoff -a; umount /mnt 2>/dev/null; true", check=False)
+    sh("swapoff -a; umount /mnt 2>/dev/null; udevadm settle", check=False)
     rescan()  # before arrays are stopped: a disk that comes back brings its old side of one
     for pool in sh("zpool list -Ho name").split():
         sh(f"zpool destroy -f {pool}")
