@@ -19,7 +19,7 @@ def test_the_formula_is_never_too_much_and_never_below_97_percent(mib: int) -> N
         for block in (4096, 8192, 16384):
             size = sizing.largest_volume(mib << 20, block)
             more = -(-int(size / 0.97) // block) * block
-            sh(f"zfs create -V {size} -b {block} sized/fits && zfs destroy sized/fits")
+            sh(f"zfs create -V {size} -b {block} sized/fits && udevadm settle && zfs destroy sized/fits")
             assert "out of space" in sh(f"zfs create -V {more} -b {block} sized/more 2>&1", check=False)
     finally:
         sh("zpool destroy -f sized; rm -f /root/side")
