@@ -42,8 +42,10 @@ vm-test: setup ## swap-mirror in a Debian guest with ZFS: the quick scenarios (t
 vm-test-all: setup ## the same, every scenario, with ZFS 2.1 and 2.3; about an hour under emulation
 	OPSKIT_VM_SET=all $(BIN)/pytest -m vm -s --junitxml build/vm-test.xml tests/vm
 
-bench: setup ## measured beside ab, wrk and hey against nginx; see benchmarks/README.md
+bench: setup ## measured beside the peers; see benchmarks/README.md
 	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.macros
+	$(BIN)/python -m benchmarks.range_cost
 
 clean: ## remove what setup made
 	rm -rf .venv

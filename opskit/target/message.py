@@ -19,7 +19,7 @@ REASONS = {status.value: status.phrase for status in HTTPStatus}
 class Request:
     """One request: `target` as it was sent, header names in lower case, `version` as in "1.1".
 
-    `body` is None when it was too long to be kept.
+    `body` is None when it was too long to be kept; `connection` numbers the connections.
     """
 
     method: str
@@ -28,6 +28,7 @@ class Request:
     headers: Headers
     keep_alive: bool
     body: bytes | None = b""
+    connection: int = 0
 
     def header(self, name: str) -> str | None:
         """The value of a header, lines of the same name joined; None without one."""
@@ -48,7 +49,8 @@ class Answer:
     """One answer. Its body is pieces: bytes, and spans of the generated content that cost no memory.
 
     `wait` seconds pass before it and `pace` seconds between its pieces. `silent` ends the connection with
-    no answer at all. A Content-Length in `headers` is sent as it stands instead of the true one.
+    no answer at all. A Content-Length in `headers` is sent as it stands instead of the true one, and
+    `body_on_head` sends a body where none may be: for answers that are wrong on purpose.
     """
 
     status: int
@@ -58,6 +60,8 @@ class Answer:
     pace: float = 0.0
     chunked: bool = False
     silent: bool = False
+    version: str = "1.1"
+    body_on_head: bool = False
 
     @property
     def length(self) -> int:
@@ -73,7 +77,7 @@ def text(status: int, body: str, *headers: tuple[str, str]) -> Answer:
 
 def head(answer: Answer, request: Request, date: str, *, keep_alive: bool) -> bytes:
     """The status line and headers, framing and Date included."""
-    lines = [f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, 'Unknown')}"]
+    lines = [f"HTTP/{answer.version} {answer.status} {REASONS.get(answer.status, 'Unknown')}"]
     lines += [f"Server: {SERVER}", f"Date: {date}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]
     if is_chunked(answer, request):
@@ -93,7 +97,7 @@ def is_chunked(answer: Answer, request: Request) -> bool:
 
 
 def has_body(answer: Answer, request: Request) -> bool:
-    return request.method != "HEAD" and answer.status not in BODILESS
+    return (request.method != "HEAD" or answer.body_on_head) and answer.status not in BODILESS
 
 
 def chunks(answer: Answer) -> Iterator[bytes]:

@@ -2,19 +2,22 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from random import Random
 from urllib.parse import parse_qs, unquote
 
 from opskit.errors import Misuse
 from opskit.target.content import LARGEST, Span
+from opskit.target.defects import Defect
 from opskit.target.message import Answer, Headers, Request, text
 from opskit.target.ranges import Resource, respond
 from opskit.units import parse_size
 
 LONGEST_DELAY = 600_000  # milliseconds; longer is a typing error
 LONGEST_DRIP = 100_000  # bytes
+WHOLE = "whole"  # the query under which Range does not count
+FLAWLESS = Defect("")
 MODIFIED = 1_704_067_200  # 2024-01-01, so that dates are strong validators on every run
 CROSS_ORIGIN: Headers = (
     ("Access-Control-Allow-Origin", "*"),
@@ -41,10 +44,17 @@ class BadPath(Exception):
     """A path whose last word is not what the page takes; the message says what it takes."""
 
 
-def answer(request: Request) -> Answer:
+def site(defect: Defect = FLAWLESS) -> Callable[[Request], Answer]:
+    """All pages; with a defect, those that it concerns are spoiled."""
+    spoiled = {"bytes": partial(content, defect), "redirect": partial(redirect, defect)}
+    pages = PAGES | {word: replace(PAGES[word], answer=spoiled[word]) for word in spoiled}
+    return lambda request: defect.spoil(request, answer(pages, request))
+
+
+def answer(pages: dict[str, Page], request: Request) -> Answer:
     """The answer of the whole target to one request."""
     word, _, rest = request.path.removeprefix("/").partition("/")
-    page = PAGES.get(word)
+    page = pages.get(word)
     if page is None or not request.path.startswith("/"):
         return text(404, f"there is no {request.path} here; / lists what there is\n")
     if request.method == "OPTIONS":
@@ -127,8 +137,16 @@ def _search_answer(query: str) -> Answer:
 _NOUNS = ("handbook", "for beginners", "in practice", "reference", "at night", "by the sea", "and its limits")
 
 
-def content(request: Request, rest: str) -> Answer:
-    return respond(request, resource(_size(rest)))
+def content(defect: Defect, request: Request, rest: str) -> Answer:
+    responder = respond if request.query == WHOLE else defect.respond
+    if request.query == WHOLE:
+        request = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != "range"))
+    return responder(request, resource(_size(rest)))
+
+
+def redirect(defect: Defect, request: Request, rest: str) -> Answer:
+    forgets = defect.forgetful_redirect and request.header("range")
+    return text(302, "", ("Location", f"/{rest}" + (f"?{WHOLE}" if forgets else "")))
 
 
 def resource(length: int) -> Resource:
@@ -182,7 +200,13 @@ def echo(request: Request, rest: str) -> Answer:
 PAGES = {
     "": Page("/", "this list", index, READ),
     "search": Page("/search?q=WORDS", "search results as JSON, the same ones every time", search),
-    "bytes": Page("/bytes/N", "N bytes (4096, 10MB, 4GiB); understands Range and If-Range", content, READ),
+    "bytes": Page(
+        "/bytes/N",
+        "N bytes (4096, 10MB, 4GiB); understands Range and If-Range",
+        partial(content, FLAWLESS),
+        READ,
+    ),
+    "redirect": Page("/redirect/bytes/N", "a redirect to /bytes/N", partial(redirect, FLAWLESS), READ),
     "status": Page("/status/N", "the status N, 200 to 599", status),
     "delay": Page("/delay/MS", "an answer after MS milliseconds", delay),
     "chunked": Page("/chunked/N", "N bytes without a Content-Length", chunked, READ),

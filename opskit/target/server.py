@@ -77,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._pages = pages
         self._counts = counts
         self._clock = clock
+        self.number = 0
         self._reader = reader(self)
         self._waiting: deque[Request] = deque()
         self._sending: asyncio.Task[None] | None = None
@@ -93,6 +94,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._counts.connections += 1
+        self.number = self._counts.connections
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._last = True

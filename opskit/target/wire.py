@@ -21,6 +21,8 @@ class BadRequest(Exception):
 class Listener(Protocol):
     """Who is told: once about a head, then for each part of the body, then that the request is whole."""
 
+    number: int
+
     def on_head(self, request: Request) -> None: ...
     def on_body(self, data: bytes) -> None: ...
     def on_end(self) -> None: ...
@@ -89,6 +91,7 @@ class HttptoolsReader:
                 parser.get_http_version(),
                 tuple(self._headers),
                 parser.should_keep_alive() and not parser.should_upgrade(),
+                connection=self._listener.number,
             )
         )
 
@@ -109,7 +112,7 @@ class H11Reader:
             self._connection.receive_data(data)
             while (event := self._connection.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
                 if isinstance(event, h11.Request):
-                    self._listener.on_head(_from_h11(event))
+                    self._listener.on_head(_from_h11(event, self._listener.number))
                 elif isinstance(event, h11.Data):
                     self._listener.on_body(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
@@ -126,11 +129,12 @@ class H11Reader:
             connection.start_next_cycle()
 
 
-def _from_h11(event: Any) -> Request:
+def _from_h11(event: Any, number: int) -> Request:
     headers: Headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers)
     words = {word.strip().lower() for name, value in headers if name == "connection" for word in value.split(",")}
     version = event.http_version.decode("ascii")
     keep_alive = "close" not in words and "upgrade" not in words
     if version == "1.0":
         keep_alive = False  # h11 ends the connection whatever an old client asks
-    return Request(event.method.decode("latin-1"), event.target.decode("latin-1"), version, headers, keep_alive)
+    method, target = event.method.decode("latin-1"), event.target.decode("latin-1")
+    return Request(method, target, version, headers, keep_alive, connection=number)

@@ -96,6 +96,33 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "thresholds": {"histogram", "results"},
         "verdict": {"results"},
     },
+    "target": {
+        "content": set(),
+        "message": {"content"},
+        "ranges": {"content", "message"},
+        "defects": {"content", "message", "ranges"},
+        "pages": {"content", "message", "ranges", "defects"},
+        "wire": {"message"},
+        "server": {"message", "wire"},
+    },
+    "httprange": {
+        "results": set(),
+        "fields": set(),
+        "exchange": set(),
+        "plan": {"results"},
+        "hints": {"results"},
+        "profiles": {"results"},
+        "archive": {"fields"},
+        "boxes": {"fields"},
+        "raw": {"exchange"},
+        "web": {"exchange", "raw"},
+        "invariants": {"exchange", "fields", "results"},
+        "inspection": {"exchange", "fields", "invariants", "raw", "results", "web"},
+        "clients": {"archive", "boxes", "cases", "exchange", "fields", "inspection", "web"},
+        "probe": {"exchange", "fields", "raw", "web"},
+        "report": {"cases", "invariants", "profiles", "results"},
+        "files": {"report", "results"},
+    },
 }
 ALONE = {"subprocess": "process", "httpx": "http"}
 

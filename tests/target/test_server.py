@@ -295,3 +295,26 @@ def test_listening_to_everyone_is_said() -> None:
         running.process.send_signal(signal.SIGTERM)
         _, err = running.process.communicate(timeout=5)
     assert "warning: everyone who can reach 0.0.0.0 can use this server" in err
+
+
+def test_a_fault_that_does_not_exist_lists_those_that_do() -> None:
+    ran = opskit("target", "--range-defect", "no-such-fault")
+    assert ran.code == 2
+    assert ran.err.startswith("error: there is no fault 'no-such-fault'\nhint: the faults are no-ar, ")
+
+
+def test_a_fault_on_request() -> None:
+    with target("--range-defect", "suffix-as-prefix") as running:
+        assert b"Content-Range: bytes 0-4/100" in raw(
+            running, b"GET /bytes/100 HTTP/1.1\r\nHost: x\r\nRange: bytes=-5\r\nConnection: close\r\n\r\n"
+        )
+
+
+def test_a_redirect_leads_to_the_bytes(client: HTTPConnection) -> None:
+    client.request("GET", "/redirect/bytes/40", headers={"Range": "bytes=0-4"})
+    response = client.getresponse()
+    assert (response.status, response.headers["Location"], response.read()) == (302, "/bytes/40", b"")
+
+
+def test_the_whole_can_be_asked_for(client: HTTPConnection) -> None:
+    assert ask(client, "/bytes/40?whole", Range="bytes=0-4")[0] == 200

@@ -18,6 +18,8 @@ TWO = (
 
 
 class Heard:
+    number = 1
+
     def __init__(self) -> None:
         self.heads: list[Request] = []
         self.bodies: list[bytes] = []
