@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo lint types test bench clean
+.PHONY: help setup demo lint types test vm-test vm-test-all bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -40,6 +40,12 @@ types: setup ## mypy, strict
 
 test: lint types ## lint, types, and every test
 	$(BIN)/pytest
+
+vm-test: setup ## swap-mirror in a Debian guest with ZFS: the quick scenarios (the image is built once)
+	$(BIN)/pytest -m vm -s --junitxml build/vm-test.xml tests/vm
+
+vm-test-all: setup ## the same, every scenario, with ZFS 2.1 and 2.3; about an hour under emulation
+	OPSKIT_VM_SET=all $(BIN)/pytest -m vm -s --junitxml build/vm-test.xml tests/vm
 
 bench: setup ## measured beside the peers; see benchmarks/README.md
 	$(BIN)/python -m benchmarks.load

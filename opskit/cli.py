@@ -34,6 +34,7 @@ TOOLS: dict[str, Tool] = {
     "target": Tool("opskit.target.cli", "app", "A real server to try the other tools on."),
     "gccmacros": Tool("opskit.gccmacros.cli", "app", "List a compiler's macros; find which flag sets them."),
     "pypi": Tool("opskit.pypi.cli", "app", "A private package index for pip, uv and twine."),
+    "zfs": Tool("opskit.zfs.cli", "app", "Prepare mirrored swap: ZFS, md or gmirror."),
 }
 
 

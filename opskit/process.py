@@ -43,7 +43,8 @@ class Runner(Protocol):
 
 
 class SystemRunner:
-    """Starts real programs. `environment` is added to a clean copy of the caller's, in the C locale.
+    """Starts real programs. `environment` is added to a clean copy of the caller's, in the C locale;
+    without `inherit` it is all there is.
 
     With `own_group` a program gets a process group of its own, so that the time limit and `stop` end what it
     started as well; it can then not ask at the terminal. `most_output` bytes end a program that will not.
@@ -53,10 +54,12 @@ class SystemRunner:
         self,
         environment: Mapping[str, str] | None = None,
         *,
+        inherit: bool = True,
         own_group: bool = False,
         most_output: int = 256 * 2**20,
     ) -> None:
-        self.environment = {**os.environ, "LC_ALL": "C", "LANGUAGE": "", **(environment or {})}
+        outer = {**os.environ, "LC_ALL": "C", "LANGUAGE": ""} if inherit else {}
+        self.environment = {**outer, **(environment or {})}
         self.own_group = own_group
         self.most_output = most_output
         self._running: set[subprocess.Popen[bytes]] = set()

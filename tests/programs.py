@@ -20,6 +20,8 @@ DEBIAN_PACKAGE = {
     "s390x-linux-gnu-gcc": "gcc-s390x-linux-gnu",
     "mips64el-linux-gnuabi64-gcc": "gcc-mips64el-linux-gnuabi64",
     "avr-gcc": "gcc-avr",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "mke2fs": "e2fsprogs",
 }
 
 

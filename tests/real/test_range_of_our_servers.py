@@ -1,7 +1,6 @@
 """The toolkit's Range checker finds no fault in what the toolkit itself serves."""
 
 from pathlib import Path
-from urllib.parse import urljoin
 
 import pytest
 
