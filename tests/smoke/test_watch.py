@@ -52,7 +52,7 @@ def test_repeats_grow(check: Check) -> None:
 
 def test_a_repeat_is_never_longer_than_a_day(check: Check) -> None:
     calls = story(check, "f" * 100, Rules(confirm=1, repeat=3600.0), every=3600.0 * 6)
-    assert {later - earlier for (earlier, _), (later, _) in itertools.pairwise(calls)} == {4}
+    assert {later - earlier for (earlier, _), (later, _) in itertools.pairwise(calls[6:])} == {4}
 
 
 def test_a_call_that_was_not_made_stays_due(check: Check) -> None:
