@@ -45,7 +45,7 @@ def markdown(report: Report) -> str:
 def details(result: Result) -> str:
     """Everything that says why: for formats that have one text for it."""
     lines = [result.message]
-    for finding in result.failed_findings:
+    for finding in result.failed_findings[1:]:  # the first is the message
         lines += [f"{finding.what}: expected {finding.expected}", f"{finding.what}: got {finding.actual}"]
     lines += [f"| {line}" for line in result.excerpt.splitlines()]
     lines += [f"hint: {result.hint}"] if result.hint else []
