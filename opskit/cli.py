@@ -31,6 +31,8 @@ TOOLS: dict[str, Tool] = {
     "bench": Tool("opskit.bench.cli", "app", "Load-test a web server with a file of requests."),
     "report": Tool("opskit.bench.cli", "report_app", "Show a saved load test again, in any format."),
     "range": Tool("opskit.httprange.cli", "app", "Check whether a server really does Range requests."),
+    "smoke": Tool("opskit.smoke.cli", "app", "Check a deployment against a file of checks."),
+    "wait": Tool("opskit.smoke.cli", "wait_app", "Wait until services answer, then run a command."),
     "target": Tool("opskit.target.cli", "app", "A real server to try the other tools on."),
     "gccmacros": Tool("opskit.gccmacros.cli", "app", "List a compiler's macros; find which flag sets them."),
     "pypi": Tool("opskit.pypi.cli", "app", "A private package index for pip, uv and twine."),

@@ -77,3 +77,12 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     except (OSError, RuntimeError) as error:  # RuntimeError: Path.resolve in a loop of symbolic links
         reason = os_reason(error) if isinstance(error, OSError) else "its symbolic links go in a circle"
         raise Unable(f"cannot write {target}: {reason}", hint="choose another place") from error
+
+
+def append_text(path: str | os.PathLike[str], text: str) -> None:
+    """Add to the end of a file in UTF-8, in one write. Raises Unable."""
+    try:
+        with Path(path).open("ab") as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise Unable(f"cannot write {path}: {os_reason(error)}", code="output") from error

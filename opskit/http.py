@@ -27,14 +27,18 @@ def client(
     timeout: float = 30.0,
     verify: "bool | str | ssl.SSLContext" = True,
     headers: Mapping[str, str] | None = None,
+    http2: bool = False,
 ) -> "httpx.Client":
     """A client that follows no redirect by itself and reads no proxy or password from the environment.
 
-    `timeout` in seconds holds for each of connect, read and write; `verify` may be a CA file.
+    `timeout` in seconds holds for each of connect, read and write; `verify` may be a CA file. `http2` is
+    offered beside HTTP/1.1 and needs `opskit[http2]`.
     """
     import httpx
 
-    return httpx.Client(timeout=timeout, verify=_verification(verify), headers=_headers(headers), trust_env=False)
+    return httpx.Client(
+        timeout=timeout, verify=_verification(verify), headers=_headers(headers), http2=http2, trust_env=False
+    )
 
 
 def async_client(

@@ -4,11 +4,12 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 from opskit.errors import Unable, os_reason
 from opskit.units import format_size
@@ -188,3 +189,17 @@ def side_by_side(work: Callable[[T], R], items: Iterable[T], *, workers: int, st
             pool.shutdown(wait=False, cancel_futures=True)
             stop()
             raise
+
+
+def become(argv: Sequence[str]) -> NoReturn:
+    """Put a program in the place of this process, with its terminal, signals and exit code.
+
+    Raises Unable for one that is missing or may not run.
+    """
+    sys.stdout.flush()
+    try:
+        os.execvp(argv[0], list(argv))  # noqa: S606 — without a shell is what is wanted
+    except FileNotFoundError as error:
+        raise Unable(f"{argv[0]}: no such program", code="missing_program") from error
+    except OSError as error:
+        raise Unable(f"{argv[0]} cannot run: {os_reason(error)}", code="program_failed") from error
