@@ -8,7 +8,8 @@ set -eu
 
 version=$1
 cache=${OPSKIT_VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/opskit}
-mirror=${OPSKIT_VM_MIRROR:-http://deb.debian.org/debian}
+# The mirror that this machine itself installs from, unless another is named.
+mirror=${OPSKIT_VM_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)}
 case $version in
   2.1) release=bookworm ;;
   2.3) release=bookworm-backports ;;

@@ -47,7 +47,7 @@ class Check(BaseProbe):
 index   = "http://127.0.0.1:8081/simple/"
 require = ["acme-tools >= 1.4"]
 from    = "http://127.0.0.1:8081/"
-not-on  = "https://pypi.org/simple/"
+not-on  = "https://public-index.example/simple/"
 timeout = "60s"
 """
 
