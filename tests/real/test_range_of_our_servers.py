@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 import pytest
 
 from tests.httprange.inspecting import assert_serves_ranges
-from tests.pypi.dists import put_wheel, wheel_name
+from tests.pypi.dists import wheel_bytes, wheel_name
 from tests.pypi.servers import serving
 from tests.servers import target
 
@@ -14,8 +14,9 @@ from tests.servers import target
 def test_the_index_serves_ranges_to_pip_and_uv(tmp_path: Path) -> None:
     packages = tmp_path / "packages"
     packages.mkdir()
-    put_wheel(packages)
     with serving(packages) as index:
+        uploaded = index.upload(wheel_name(), wheel_bytes())
+        assert uploaded.status_code == 200, uploaded.text
         file = index.page("acme-tools")["files"][0]
         assert file["filename"] == wheel_name()
         assert_serves_ranges(urljoin(f"{index.url}/simple/acme-tools/", file["url"]), "pip", "uv")
