@@ -24,7 +24,8 @@ from opskit.bench.transport import Dialer, tls_reason
 from opskit.bench.wire import BadFraming, ExtraBytes, Head, Truncated
 from opskit.errors import OpskitError, os_reason
 
-READ_SIZE = 16 * 1024  # bytes: one read for a usual answer, and TLS's largest record
+FIRST_READ = 4 * 1024  # bytes: a head and a small body; a larger buffer costs more to make than it saves
+READ_SIZE = 64 * 1024  # bytes: what follows a head, where its length is not known
 SINK_SIZE = 256 * 1024  # bytes: what a read takes of a body that is only counted
 PIPE_LOOK = 5_000_000  # ns between looks at a pipe that has no request yet
 TICK = 100_000_000  # ns between looks at limits, progress and signals
@@ -408,10 +409,12 @@ class Engine:
         while True:
             try:
                 if reader.left:
-                    size = connection.sock.recv_into(self._sink, min(reader.left, SINK_SIZE))
+                    asked = min(reader.left, SINK_SIZE)
+                    size = connection.sock.recv_into(self._sink, asked)
                     data = b""
                 else:
-                    data = connection.recv(READ_SIZE)
+                    asked = FIRST_READ if reader.head is None else READ_SIZE
+                    data = connection.recv(asked)
                     size = len(data)
             except self._dialer.would_wait:
                 return
@@ -433,7 +436,7 @@ class Engine:
                 return
             if not connection.first_at:
                 connection.first_at = now
-            if size < READ_SIZE and not connection.tls:
+            if size < asked and not connection.tls:
                 return  # the socket is drained; TLS may hold decrypted bytes back, so it must say so itself
 
     def _complete(self, connection: Connection, now: int, closed: int) -> None:
@@ -530,7 +533,7 @@ class Engine:
 
     def _on_leaving(self, connection: Connection, mask: int) -> None:
         try:
-            if not mask & HANGUP and connection.recv(READ_SIZE):
+            if not mask & HANGUP and connection.recv(FIRST_READ):
                 return
         except self._dialer.would_wait:
             return
