@@ -7,8 +7,6 @@ from typing import Any
 
 from opskit.bench.histogram import Histogram, Summary, decode, summarise
 
-SCHEMA = "bench/1"
-
 
 class Failure(StrEnum):
     """The one name under which a failed request is counted."""

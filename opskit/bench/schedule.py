@@ -92,8 +92,3 @@ def due_times(segments: tuple[Segment, ...], *, poisson: bool = False, seed: int
             yield int(segment.moment(count - segment_at) * 1e9)
             count += chance.expovariate(1.0) if poisson else 1.0
         segment_at = end
-
-
-def highest_rate(segments: tuple[Segment, ...]) -> float:
-    """Requests per second at the busiest moment."""
-    return max(max(segment.rate, segment.last_rate) for segment in segments)

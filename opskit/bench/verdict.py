@@ -1,11 +1,11 @@
 """What a run says about itself: VALID, or why its figures are not to be trusted, with the evidence."""
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from opskit.bench.results import Failure, Results, Stop
+from opskit.listen import is_loopback
 
 BUSY = 0.9  # share of one core from which the client is as likely the limit as the server
 LATE = 10.0  # ms behind the schedule that make a start late
@@ -65,7 +65,7 @@ def _doubts(results: Results) -> Iterator[tuple[Doubt, str]]:
         yield Doubt.SHORT, f"{results.seconds:.2f} s: too short to settle; -t 10s is a good start"
     elif results.answered < FEWEST:
         yield Doubt.SHORT, f"{results.answered:,} answers: p99 rests on {results.answered // 100} of them"
-    if _is_loopback(results.run.host):
+    if is_loopback(results.run.host):
         yield Doubt.LOOPBACK_SHARED, "client and server share this machine's cores"
 
 
@@ -91,10 +91,3 @@ def _client(results: Results) -> Iterator[tuple[Doubt, str]]:
             Doubt.CLIENT_BOUND,
             f"opskit used {results.cpu_share:.0%} of a core: the server may do more",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
