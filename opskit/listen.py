@@ -34,7 +34,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches what listens on `host`."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
 

@@ -1,12 +1,12 @@
 """What a server will do: its settings, and the refusals that need nothing but them. Pure."""
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from opskit import redact
 from opskit.errors import Misuse
+from opskit.listen import is_loopback
 
 # pypiserver's words for what needs a password, and the actions they stand for here.
 _LEGACY_ACTIONS = {"list": ("list",), "download": ("download",), "update": ("upload", "delete")}
@@ -72,13 +72,6 @@ def refuse_bad_upstreams(rules: UpstreamRules) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Misuse(f"'{redact.url(url)}' is not the URL of an index", hint="write https://HOST/simple/")
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def refuse_exposed(settings: Settings, *, has_users: bool, insecure: bool) -> None:

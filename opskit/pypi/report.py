@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from opskit.console import Stdout
-from opskit.pypi.plan import Settings, is_loopback
+from opskit.listen import is_loopback
+from opskit.pypi.plan import Settings
 from opskit.units import format_duration, format_size
 
 Render = Callable[[Stdout], None]
