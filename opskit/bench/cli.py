@@ -9,6 +9,7 @@ from opskit.options import Json, Quiet
 from opskit.outcome import ErrorNote, ExitCode, Outcome
 
 if TYPE_CHECKING:
+    from opskit.bench.exchanges import FailingExchanges
     from opskit.bench.plan import RequestsFile, Route, Schedule, Shape, Tls
     from opskit.bench.results import Results
     from opskit.bench.rows import RowSpool
@@ -41,7 +42,7 @@ def bench(
     order: Annotated[
         str, typer.Option(help="sequential (and from the top again), random (shuffled), or once (end with the file).")
     ] = "sequential",
-    seed: Annotated[int | None, typer.Option(help="Make --order random repeat itself.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Make what is drawn by chance repeat itself.")] = None,
     number: Annotated[
         int | None, typer.Option("-n", "--number", help="Requests in all. [1; with -R every line once; with -t no limit]")
     ] = None,
@@ -80,6 +81,9 @@ def bench(
     protocol: Annotated[str, typer.Option("-f", "--tls", metavar="VERSION", help="ALL, TLS1, TLS1.1, TLS1.2 or TLS1.3.")] = "ALL",
     ciphers: Annotated[str | None, typer.Option("-Z", "--ciphers", help="OpenSSL cipher list, up to TLS 1.2.")] = None,
     no_sni: Annotated[bool, typer.Option("-I", "--no-sni", help="Send no server name; the certificate's name is not checked.")] = False,
+    check: Annotated[list[str] | None, typer.Option("--check", metavar="COND", help="What must hold of an answer: status=200,204, 'length > 0', 'body ~ REGEX', 'header.NAME ~ REGEX'; may repeat.")] = None,
+    check_sample: Annotated[str | None, typer.Option("--check-sample", metavar="SHARE", help="Check only so many of the answers, by chance: 1%.")] = None,
+    save_failures: Annotated[str | None, typer.Option("--save-failures", metavar="FILE", help="Keep the first 20 failing exchanges, 5 of a kind, as HAR.")] = None,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
@@ -113,6 +117,7 @@ def bench(
     """
     from opskit.bench import plan as plans
     from opskit.bench import verdict
+    from opskit.bench.checks import parse_checks
     from opskit.bench.progress import VerboseTrace, progress
     from opskit.bench.run import carry_out
     from opskit.bench.thresholds import crossed, parse_thresholds
@@ -140,20 +145,23 @@ def bench(
         fail_status=fail_status,
         fail_length=fail_length,
         variable_length=variable_length,
+        checks=parse_checks(check or (), check_sample),
+        seed=seed,
     )  # fmt: skip
-    for path in filter(None, (save, csv, gnuplot)):
+    for path in filter(None, (save, csv, gnuplot, save_failures)):
         require_writable(path)
     watch = progress(plan.number, quiet=quiet or as_json)
-    rows = _row_spool(gnuplot)
+    rows, failing = _row_spool(gnuplot), _failing(save_failures)
     results, error = carry_out(
         plan,
         observer=watch,
         trace=VerboseTrace(verbosity) if verbosity >= 2 else None,
         on_row=rows.add if rows else None,
+        failing=failing,
         interrupts=stop_on_interrupt,
     )
     watch.done(results.completed)
-    lost = tuple(_write_files(results, save, csv, gnuplot, rows))
+    lost = tuple(_write_files(results, save, csv, gnuplot, rows, save_failures, failing))
     errors = (*((error.note(),) if error else ()), *lost, *_nothing_answered(results))
     too_bad = [
         ErrorNote("threshold", str(each), "--save keeps the run for a closer look")
@@ -306,10 +314,23 @@ def _row_spool(gnuplot: str | None) -> "RowSpool | None":
     return RowSpool() if gnuplot else None
 
 
+def _failing(save_failures: str | None) -> "FailingExchanges | None":
+    from opskit.bench.exchanges import FailingExchanges
+
+    return FailingExchanges() if save_failures else None
+
+
 def _write_files(
-    results: "Results", save: str | None, csv: str | None, gnuplot: str | None, rows: "RowSpool | None"
+    results: "Results",
+    save: str | None,
+    csv: str | None,
+    gnuplot: str | None,
+    rows: "RowSpool | None",
+    save_failures: str | None,
+    failing: "FailingExchanges | None",
 ) -> Iterator[ErrorNote]:
     """Write the files that were asked for; the report is shown all the same when one cannot be written."""
+    from opskit.bench import har
     from opskit.bench.report import ab
     from opskit.bench.saved import keep
     from opskit.errors import OpskitError
@@ -322,6 +343,8 @@ def _write_files(
         wanted.append(lambda: write_lines(csv, ab.csv(results)))
     if gnuplot and rows:
         wanted.append(lambda: write_lines(gnuplot, rows.lines()))
+    if save_failures and failing:
+        wanted.append(lambda: har.write(save_failures, failing.kept))
     for write in wanted:
         try:
             write()

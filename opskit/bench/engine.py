@@ -21,7 +21,7 @@ from opskit.bench.poller import HANGUP, READ, WRITE, Poller, best_poller
 from opskit.bench.recorder import BATCH, Counts, Recorder, Row
 from opskit.bench.results import MEANING, Failure, FirstAnswer, Stop, TlsFacts
 from opskit.bench.transport import Dialer, tls_reason
-from opskit.bench.wire import BadFraming, ExtraBytes, Head, Truncated
+from opskit.bench.wire import BadFraming, ExtraBytes, Head, ResponseReader, Truncated
 from opskit.errors import OpskitError, os_reason
 
 FIRST_READ = 4 * 1024  # bytes: a head and a small body; a larger buffer costs more to make than it saves
@@ -50,6 +50,16 @@ class Trace(Protocol):
     def answered(self, head: Head, length: int) -> None: ...
 
 
+class Inspector(Protocol):
+    """Who looks into answers and has the last word on them (`--check`, `--save-failures`)."""
+
+    def reader(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> ResponseReader: ...
+    def judge(self, connection: Connection, head: Head, failure: Failure | None, now: int) -> Failure | None: ...
+    def failed(
+        self, request: Prepared, failure: Failure, words: str, connection: Connection | None, now: int
+    ) -> None: ...
+
+
 class Engine:
     """Runs one plan. `requests` yields the requests in order; what it raises ends the run.
 
@@ -66,6 +76,7 @@ class Engine:
         would_wait: Callable[[], bool] | None = None,
         observer: Observer | None = None,
         trace: Trace | None = None,
+        inspector: Inspector | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.plan = plan
@@ -75,6 +86,8 @@ class Engine:
         self._dialer = dialer
         self._observer = observer
         self._trace = trace
+        self._inspector = inspector
+        self._new_reader = ResponseReader if inspector is None else inspector.reader
         self._clock = clock
         self._poller: Poller = best_poller()
         self._opener = Opener(self, dialer, self._poller, clock, plan.route)
@@ -100,8 +113,8 @@ class Engine:
         # With none of the rarer wishes, an answer is judged by its framing alone.
         self._judging = True
         labels = plan.requests is not None and plan.requests.format == "jsonl"
-        wishes = (plan.fail_status, plan.fail_length, trace is not None, recorder.on_row is not None, labels)
-        self._picky = any(wishes)
+        watched = trace is not None or inspector is not None or recorder.on_row is not None
+        self._picky = plan.fail_status or plan.fail_length or watched or labels
 
         self.stop: Stop | None = None
         self.error: OpskitError | None = None
@@ -313,7 +326,7 @@ class Engine:
         except OSError as error:
             self._no_connection(request, error)
             return
-        connection = self._spare.pop() if self._spare else Connection(self._memories)
+        connection = self._spare.pop() if self._spare else Connection(self._new_reader(self._memories))
         connection.begin(request, begun, address, sock, taken_at)
         if code == errno.EAGAIN:  # the queue of a unix socket is full: connect(2)
             sock.close()
@@ -497,6 +510,8 @@ class Engine:
             failure = Failure.STATUS
         elif self.plan.fail_length and length != self.first.length:
             failure = Failure.LENGTH
+        if self._inspector is not None:
+            failure = self._inspector.judge(connection, head, failure, now)
         if failure:
             self.counts.failures[failure] += 1
         total = now - connection.begun
@@ -618,9 +633,11 @@ class Engine:
     def _no_connection(self, request: Prepared, error: OSError) -> None:
         self._give_up(request, *self._dialer.why_not(request.origin, error))
 
-    def _give_up(self, request: Prepared, failure: Failure, words: str) -> None:
+    def _give_up(
+        self, request: Prepared, failure: Failure, words: str, connection: Connection | None = None
+    ) -> None:
         """A request that got no connection: its place rests a little, so that a dead server is not hammered."""
-        self._count_failure(request, failure, words)
+        self._count_failure(request, failure, words, connection)
         rounds = min(self._connect_failures // self.plan.concurrency, 7)
         self._connect_failures += 1
         self._hold(min(FIRST_BACKOFF << rounds, LAST_BACKOFF), None, 0)
@@ -631,13 +648,17 @@ class Engine:
         assert request is not None
         self._close(connection)
         if connection.ready_at:
-            self._count_failure(request, failure, words)
+            self._count_failure(request, failure, words, connection)
             self._hold(0, None, 0)
         else:
-            self._give_up(request, failure, words)
+            self._give_up(request, failure, words, connection)
 
-    def _count_failure(self, request: Prepared, failure: Failure, words: str) -> None:
+    def _count_failure(
+        self, request: Prepared, failure: Failure, words: str, connection: Connection | None = None
+    ) -> None:
         self.counts.failures[failure] += 1
+        if self._inspector is not None:
+            self._inspector.failed(request, failure, words, connection, self._clock())
         self.reason = self.reason or words
         if request.label is not None:
             self.recorder.labelled(request.label, None)

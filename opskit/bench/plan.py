@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from opskit.bench.checks import Checks
 from opskit.bench.schedule import Segment, due_times
 from opskit.errors import Misuse
 
@@ -154,6 +155,8 @@ class Plan:
     fail_status: bool = False
     fail_length: bool = False
     variable_length: bool = False  # ab's -l: no length is expected
+    checks: Checks | None = None
+    seed: int | None = None  # of what is drawn by chance
 
     @property
     def once(self) -> bool:

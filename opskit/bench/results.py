@@ -26,6 +26,7 @@ class Failure(StrEnum):
     EXTRA_BYTES = "extra_bytes"
     STATUS = "status"
     LENGTH = "length"
+    CHECK = "check"
     CUT_OFF = "cut_off"
     LOCAL = "local"
 
@@ -46,6 +47,7 @@ MEANING = {
     Failure.EXTRA_BYTES: "bytes came after the end of the answer",
     Failure.STATUS: "a status of 400 or more (--fail-status)",
     Failure.LENGTH: "not as long as the first answer (--fail-length)",
+    Failure.CHECK: "the answer is not as --check says",
     Failure.CUT_OFF: "still in flight when the run ended",
     Failure.LOCAL: "this machine had no ports, descriptors or memory left",
 }
@@ -161,6 +163,8 @@ class Results:
     tls: TlsFacts | None = None
     requests_file: Mapping[str, int] | None = None
     labels: tuple[LabelTimes, ...] = ()
+    checks: Mapping[str, int] | None = None  # each --check, and of how many answers it did not hold
+    checked: int = 0  # answers that the checks were made of
     reason: str = ""  # the first failure in words, where there was one
 
     @property
@@ -222,6 +226,7 @@ class Results:
             "latency_lower_bounds": self.lower_bounds,
             "requests_file": dict(self.requests_file) if self.requests_file is not None else None,
             "labels": [_label_dict(label) for label in self.labels],
+            "checks": {"checked": self.checked, "failed": dict(self.checks)} if self.checks is not None else None,
             "tls": asdict(self.tls) if self.tls else None,
             "cpu_share": self.cpu_share,
         }
@@ -258,6 +263,7 @@ def to_saved(results: Results) -> dict[str, Any]:
         "first": asdict(results.first) if results.first else None,
         "tls": asdict(results.tls) if results.tls else None,
         "requests_file": dict(results.requests_file) if results.requests_file is not None else None,
+        "checks": dict(results.checks) if results.checks is not None else None,
         "histograms": {name: _packed(each) for name, each in results.latencies.named().items()},
         "labels": [
             {"label": each.label, "failed": each.failed, "histogram": _packed(each.total)}
@@ -278,6 +284,7 @@ def from_saved(saved: Mapping[str, Any]) -> Results:
         first=FirstAnswer(**_fitting(FirstAnswer, saved["first"])) if saved["first"] else None,
         tls=TlsFacts(**_fitting(TlsFacts, saved["tls"])) if saved["tls"] else None,
         requests_file=None if file is None else {name: _count(file[name]) for name in _FILE_COUNTS},
+        checks=None if saved["checks"] is None else {_text(n): _count(c) for n, c in saved["checks"].items()},
         latencies=Latencies(**{name: _unpacked(each) for name, each in saved["histograms"].items()}),
         labels=tuple(
             LabelTimes(_text(each["label"]), _count(each["failed"]), _unpacked(each["histogram"]))
@@ -315,7 +322,7 @@ def _text(value: object) -> str:
 _FILE_COUNTS = ("lines", "encoded", "skipped", "wrapped")
 _PLAIN_FIELDS = (
     "planned", "started", "seconds", "cpu_share", "received", "body", "sent", "opened", "reused", "kept", "resent",
-    "unsent", "lower_bounds", "reason",
+    "unsent", "lower_bounds", "checked", "reason",
 )  # fmt: skip
 
 

@@ -3,9 +3,12 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from opskit import __version__, redact
 from opskit.bench.engine import Engine, Observer, Trace
+from opskit.bench.exchanges import FailingExchanges
+from opskit.bench.inspection import Inspection
 from opskit.bench.plan import Plan, Url, refuse_contradictions
 from opskit.bench.recorder import Recorder, Row
 from opskit.bench.requests import PipeFed, Tally, request_stream
@@ -22,6 +25,7 @@ def carry_out(
     observer: Observer | None = None,
     trace: Trace | None = None,
     on_row: Callable[[Row], None] | None = None,
+    failing: FailingExchanges | None = None,
     interrupts: Interrupts = lambda stop: nullcontext(),
 ) -> tuple[Results, OpskitError | None]:
     """Run a plan; the error is the line of the file that ended the run early, if one did.
@@ -35,6 +39,7 @@ def carry_out(
     requests = request_stream(plan, tally)
     dialer.prepare(plan.url.origin if plan.url else None)
     recorder = Recorder(on_row)
+    inspection = Inspection(plan.checks, failing, seed=plan.seed) if plan.checks or failing else None
     engine = Engine(
         plan,
         requests,
@@ -43,12 +48,21 @@ def carry_out(
         would_wait=requests.would_wait if isinstance(requests, PipeFed) else None,
         observer=observer,
         trace=trace,
+        inspector=inspection,
     )
     started_at, cpu = time.time(), time.process_time()
     with interrupts(engine.interrupt):
         engine.run()
     cpu_share = (time.process_time() - cpu) / engine.seconds if engine.seconds else 0.0
-    return _results(plan, engine, recorder, tally, started_at, cpu_share), engine.error
+    results = _results(plan, engine, recorder, tally, started_at, cpu_share)
+    return _with_checks(results, inspection), engine.error
+
+
+def _with_checks(results: Results, inspection: Inspection | None) -> Results:
+    if inspection is None or inspection.checks is None:
+        return results
+    failed = {str(check): inspection.failed_checks[str(check)] for check in inspection.checks.checks}
+    return replace(results, checks=failed, checked=inspection.checked)
 
 
 def _results(

@@ -102,6 +102,15 @@ _STOPPED = {
 def _failures(results: Results) -> Iterator[Line]:
     for name, count in results.failures.items():
         yield [(f"  {count:>9,}  ", "red"), (f"{name:<16}", "bold"), (MEANING[Failure(name)], "")]
+        if name == Failure.CHECK:
+            yield from _checks(results)
+
+
+def _checks(results: Results) -> Iterator[Line]:
+    """Which of the checks did not hold, most often first."""
+    for check, count in sorted((results.checks or {}).items(), key=lambda pair: -pair[1]):
+        if count:
+            yield [(f"  {'':>9}  {'':<16}", ""), (f"{count:,} × ", "red"), (check, "bold")]
 
 
 def _facts(results: Results) -> Iterator[Line]:
@@ -116,6 +125,9 @@ def _facts(results: Results) -> Iterator[Line]:
     if results.first is not None:
         server = f"{results.first.server or 'not named'}; first answer {results.first.length:,} bytes"
         yield _fact("Server", server)
+    if results.checks is not None:
+        checks = f"{len(results.checks)} check{'s' * (len(results.checks) > 1)}"
+        yield _fact("Checked", f"{results.checked:,} of {results.answered:,} answers, by {checks}")
     if results.tls is not None:
         yield _fact("TLS", f"{results.tls.protocol} {results.tls.cipher}, key of {results.tls.key_bits} bits")
 
