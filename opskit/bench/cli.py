@@ -10,6 +10,7 @@ from opskit.outcome import ErrorNote, ExitCode, Outcome
 
 if TYPE_CHECKING:
     from opskit.bench.exchanges import FailingExchanges
+    from opskit.bench.hooks import Hooks
     from opskit.bench.plan import RequestsFile, Route, Schedule, Shape, Tls
     from opskit.bench.results import Results
     from opskit.bench.rows import RowSpool
@@ -84,6 +85,7 @@ def bench(
     check: Annotated[list[str] | None, typer.Option("--check", metavar="COND", help="What must hold of an answer: status=200,204, 'length > 0', 'body ~ REGEX', 'header.NAME ~ REGEX'; may repeat.")] = None,
     check_sample: Annotated[str | None, typer.Option("--check-sample", metavar="SHARE", help="Check only so many of the answers, by chance: 1%.")] = None,
     save_failures: Annotated[str | None, typer.Option("--save-failures", metavar="FILE", help="Keep the first 20 failing exchanges, 5 of a kind, as HAR.")] = None,
+    script: Annotated[str | None, typer.Option("--script", metavar="FILE", help="Python functions that make requests, request(i), or are shown answers, response(r).")] = None,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
@@ -112,7 +114,7 @@ def bench(
 
     Exit codes: 0 the run was carried out, whatever the server answered; 1 a
     --fail-if held; 2 the call or the file is wrong; 3 not one request got an
-    answer; 4 a bad line ended the run; 130 Ctrl-C ended it. Start with `opskit target` for a server
+    answer; 4 a bad line or the script ended the run; 130 Ctrl-C ended it. Start with `opskit target` for a server
     to try it on.
     """
     from opskit.bench import plan as plans
@@ -128,12 +130,13 @@ def bench(
     shown = plans.one_of("html" if html or table or row or cell else form, FORMATS, "--format")
     file = _requests_file(requests, requests_format, order, seed)
     thresholds = parse_thresholds(fail_if or ())
+    hooks = _hooks(script, file)
     time = parse_duration(seconds, bare="s") if seconds is not None else None
     target = plans.parse_url(url) if url is not None else None
     plan = plans.Plan(
         url=target,
         requests=file,
-        number=number if number is not None or file or time is not None or rate else 1,
+        number=number if number is not None or file or time is not None or rate or (hooks and hooks.request) else 1,
         seconds=time,
         concurrency=concurrency,
         request_limit=parse_duration(limit, bare="s"),
@@ -146,6 +149,7 @@ def bench(
         fail_length=fail_length,
         variable_length=variable_length,
         checks=parse_checks(check or (), check_sample),
+        script=script,
         seed=seed,
     )  # fmt: skip
     for path in filter(None, (save, csv, gnuplot, save_failures)):
@@ -158,6 +162,7 @@ def bench(
         trace=VerboseTrace(verbosity) if verbosity >= 2 else None,
         on_row=rows.add if rows else None,
         failing=failing,
+        hooks=hooks,
         interrupts=stop_on_interrupt,
     )
     watch.done(results.completed)
@@ -215,6 +220,21 @@ def _requests_file(path: str | None, form: str, order: str, seed: int | None) ->
     if path is None:
         return None
     return RequestsFile(path, format_of(path) if form == "auto" else form, order, seed)
+
+
+def _hooks(script: str | None, file: "RequestsFile | None") -> "Hooks | None":
+    from opskit.errors import Misuse
+
+    if script is None:
+        return None
+    from opskit.bench.hooks import load_hooks
+
+    hooks = load_hooks(script)
+    if hooks.request is not None and file is not None:
+        raise Misuse(
+            f"--script {script} has a request(i), and -R names requests too", hint="leave one of them out"
+        )
+    return hooks
 
 
 def _shape(
@@ -359,13 +379,13 @@ def _exit_code(results: "Results") -> int:
         return ExitCode.INTERRUPTED
     if not results.answered:
         return ExitCode.UNABLE
-    return ExitCode.PARTIAL if results.stop is Stop.BAD_REQUEST else ExitCode.OK
+    return ExitCode.PARTIAL if results.stop in (Stop.BAD_REQUEST, Stop.SCRIPT) else ExitCode.OK
 
 
 def _nothing_answered(results: "Results") -> Iterator[ErrorNote]:
     from opskit.bench.results import Stop
 
-    if results.answered or results.stop in (Stop.INTERRUPTED, Stop.BAD_REQUEST):
+    if results.answered or results.stop in (Stop.INTERRUPTED, Stop.BAD_REQUEST, Stop.SCRIPT):
         return
     asked = "the request got no" if results.started == 1 else f"not one of {results.started:,} requests got an"
     yield ErrorNote("no_answer", f"{asked} answer: {results.reason}", _next_step(results))

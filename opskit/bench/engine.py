@@ -17,7 +17,7 @@ from typing import Protocol
 from opskit.bench.connection import Connection
 from opskit.bench.opener import Opener
 from opskit.bench.plan import Origin, Plan, Prepared
-from opskit.bench.poller import HANGUP, READ, WRITE, Poller, best_poller
+from opskit.bench.poller import HANGUP, READ, WRITE, Poller, WorkingPoller, best_poller
 from opskit.bench.recorder import BATCH, Counts, Recorder, Row
 from opskit.bench.results import MEANING, Failure, FirstAnswer, Stop, TlsFacts
 from opskit.bench.transport import Dialer, tls_reason
@@ -63,7 +63,8 @@ class Inspector(Protocol):
 class Engine:
     """Runs one plan. `requests` yields the requests in order; what it raises ends the run.
 
-    `would_wait` says whether the next of them has not come yet, where that can happen.
+    `would_wait` says whether the next of them has not come yet, where that can happen; `work` is what else is
+    to be done when no socket is ready (`WorkingPoller`).
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Engine:
         observer: Observer | None = None,
         trace: Trace | None = None,
         inspector: Inspector | None = None,
+        work: Callable[[bool], bool] | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.plan = plan
@@ -89,7 +91,7 @@ class Engine:
         self._inspector = inspector
         self._new_reader = ResponseReader if inspector is None else inspector.reader
         self._clock = clock
-        self._poller: Poller = best_poller()
+        self._poller: Poller = best_poller() if work is None else WorkingPoller(best_poller(), work)
         self._opener = Opener(self, dialer, self._poller, clock, plan.route)
         self._sink = bytearray(SINK_SIZE)
         self._memories: tuple[dict[bytes, Head], dict[bytes, Head]] = ({}, {})
@@ -112,7 +114,7 @@ class Engine:
         self._last_due = 0  # when the schedule ends at the latest
         # With none of the rarer wishes, an answer is judged by its framing alone.
         self._judging = True
-        labels = plan.requests is not None and plan.requests.format == "jsonl"
+        labels = plan.script is not None or (plan.requests is not None and plan.requests.format == "jsonl")
         watched = trace is not None or inspector is not None or recorder.on_row is not None
         self._picky = plan.fail_status or plan.fail_length or watched or labels
 
@@ -179,7 +181,7 @@ class Engine:
     def _patience(self, next_tick: int) -> float:
         """Seconds that the poller may wait."""
         due = min(next_tick, self._delayed[0][0]) if self._delayed else next_tick
-        if self._due is not None and self._has_place():
+        if self._due is not None and not self._starved and self._has_place():
             due = min(due, self._next_due)
         wait = due - self._clock()
         return max(0, min(wait, PIPE_LOOK) if self._starved else wait) / 1e9
@@ -258,7 +260,8 @@ class Engine:
         while self._due is not None and self._next_due <= min(now, self._last_due) and self._has_place():
             request = self._take()
             if request is None:
-                self._due, self._starved = None, 0
+                if not self._starved:  # else it has not come yet
+                    self._due = None
                 return
             due, self._next_due = self._next_due, self._begun + next(self._due)
             self._in_flight += 1

@@ -156,6 +156,7 @@ class Plan:
     fail_length: bool = False
     variable_length: bool = False  # ab's -l: no length is expected
     checks: Checks | None = None
+    script: str | None = None  # the file of `--script`
     seed: int | None = None  # of what is drawn by chance
 
     @property
@@ -277,7 +278,7 @@ def connect_request(origin: Origin, route: Route) -> bytes:
 
 def refuse_contradictions(plan: Plan) -> None:
     """What no single option shows to be wrong. Raises Misuse."""
-    if plan.url is None and plan.requests is None:
+    if plan.url is None and plan.requests is None and plan.script is None:
         raise Misuse(
             "no URL and no -R file",
             hint="opskit bench http://127.0.0.1:8080/ or opskit bench -R requests.txt http://127.0.0.1:8080/search?q=",
@@ -290,7 +291,7 @@ def refuse_contradictions(plan: Plan) -> None:
         raise Misuse(f"-b {plan.route.socket_buffer}: not a size of a buffer", hint="-b 65536, for instance")
     if plan.concurrency < 1:
         raise Misuse(f"-c {plan.concurrency}: at least one at a time is needed", hint="-c 10, for instance")
-    if plan.schedule is not None and not (plan.number or plan.seconds or plan.requests):
+    if plan.schedule is not None and not (plan.number or plan.seconds or plan.requests or plan.script):
         raise Misuse("--rate says no end", hint="add -t 30s, or -n 1000")
     if plan.number is not None and plan.concurrency > plan.number:
         raise Misuse(

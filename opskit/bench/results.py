@@ -61,6 +61,7 @@ class Stop(StrEnum):
     INTERRUPTED = "interrupted"
     DEAD = "dead"  # the first 10 × concurrency requests all failed
     BAD_REQUEST = "bad_request"  # a line of the file could not be made into a request
+    SCRIPT = "script"  # a function of the script failed
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ class Results:
     labels: tuple[LabelTimes, ...] = ()
     checks: Mapping[str, int] | None = None  # each --check, and of how many answers it did not hold
     checked: int = 0  # answers that the checks were made of
+    script: Mapping[str, float] | None = None  # requests it made, responses it was shown, seconds in it
     reason: str = ""  # the first failure in words, where there was one
 
     @property
@@ -227,6 +229,7 @@ class Results:
             "requests_file": dict(self.requests_file) if self.requests_file is not None else None,
             "labels": [_label_dict(label) for label in self.labels],
             "checks": {"checked": self.checked, "failed": dict(self.checks)} if self.checks is not None else None,
+            "script": dict(self.script) if self.script is not None else None,
             "tls": asdict(self.tls) if self.tls else None,
             "cpu_share": self.cpu_share,
         }
@@ -264,6 +267,7 @@ def to_saved(results: Results) -> dict[str, Any]:
         "tls": asdict(results.tls) if results.tls else None,
         "requests_file": dict(results.requests_file) if results.requests_file is not None else None,
         "checks": dict(results.checks) if results.checks is not None else None,
+        "script": dict(results.script) if results.script is not None else None,
         "histograms": {name: _packed(each) for name, each in results.latencies.named().items()},
         "labels": [
             {"label": each.label, "failed": each.failed, "histogram": _packed(each.total)}
@@ -285,6 +289,9 @@ def from_saved(saved: Mapping[str, Any]) -> Results:
         tls=TlsFacts(**_fitting(TlsFacts, saved["tls"])) if saved["tls"] else None,
         requests_file=None if file is None else {name: _count(file[name]) for name in _FILE_COUNTS},
         checks=None if saved["checks"] is None else {_text(n): _count(c) for n, c in saved["checks"].items()},
+        script=None
+        if saved["script"] is None
+        else {name: _number(saved["script"][name]) for name in _SCRIPT_FIGURES},
         latencies=Latencies(**{name: _unpacked(each) for name, each in saved["histograms"].items()}),
         labels=tuple(
             LabelTimes(_text(each["label"]), _count(each["failed"]), _unpacked(each["histogram"]))
@@ -313,6 +320,12 @@ def _count(value: object) -> int:
     raise ValueError(f"{value!r} is no count")
 
 
+def _number(value: object) -> float:
+    if isinstance(value, int | float) and 0 <= value < _MOST:
+        return value
+    raise ValueError(f"{value!r} is no number")
+
+
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
@@ -320,6 +333,7 @@ def _text(value: object) -> str:
 
 
 _FILE_COUNTS = ("lines", "encoded", "skipped", "wrapped")
+_SCRIPT_FIGURES = ("requests", "responses", "seconds")
 _PLAIN_FIELDS = (
     "planned", "started", "seconds", "cpu_share", "received", "body", "sent", "opened", "reused", "kept", "resent",
     "unsent", "lower_bounds", "checked", "reason",

@@ -8,11 +8,13 @@ from dataclasses import replace
 from opskit import __version__, redact
 from opskit.bench.engine import Engine, Observer, Trace
 from opskit.bench.exchanges import FailingExchanges
+from opskit.bench.hooks import Hooks
 from opskit.bench.inspection import Inspection
 from opskit.bench.plan import Plan, Url, refuse_contradictions
 from opskit.bench.recorder import Recorder, Row
 from opskit.bench.requests import PipeFed, Tally, request_stream
 from opskit.bench.results import Results, Run, Stop
+from opskit.bench.script import Script
 from opskit.bench.transport import SPARE_DESCRIPTORS, Dialer, raise_descriptor_limit
 from opskit.errors import OpskitError
 
@@ -26,9 +28,10 @@ def carry_out(
     trace: Trace | None = None,
     on_row: Callable[[Row], None] | None = None,
     failing: FailingExchanges | None = None,
+    hooks: Hooks | None = None,
     interrupts: Interrupts = lambda stop: nullcontext(),
 ) -> tuple[Results, OpskitError | None]:
-    """Run a plan; the error is the line of the file that ended the run early, if one did.
+    """Run a plan; the error is what ended the run early, a line of the file or the script, if one did.
 
     What can be known to be wrong is refused before the first request: raises Misuse or Unable.
     """
@@ -36,26 +39,47 @@ def carry_out(
     raise_descriptor_limit(plan.concurrency + SPARE_DESCRIPTORS)
     tally = Tally()
     dialer = Dialer(plan)
-    requests = request_stream(plan, tally)
+    script = _script(hooks, plan, tally)
+    requests = script or request_stream(plan, tally)
     dialer.prepare(plan.url.origin if plan.url else None)
     recorder = Recorder(on_row)
-    inspection = Inspection(plan.checks, failing, seed=plan.seed) if plan.checks or failing else None
+    shown = script if hooks and hooks.response else None
+    inspection = (
+        Inspection(plan.checks, failing, shown, seed=plan.seed) if plan.checks or failing or shown else None
+    )
     engine = Engine(
         plan,
         requests,
         dialer,
         recorder,
-        would_wait=requests.would_wait if isinstance(requests, PipeFed) else None,
+        would_wait=requests.would_wait if isinstance(requests, PipeFed | Script) else None,
         observer=observer,
         trace=trace,
         inspector=inspection,
+        work=script.work if script else None,
     )
     started_at, cpu = time.time(), time.process_time()
     with interrupts(engine.interrupt):
         engine.run()
     cpu_share = (time.process_time() - cpu) / engine.seconds if engine.seconds else 0.0
-    results = _results(plan, engine, recorder, tally, started_at, cpu_share)
-    return _with_checks(results, inspection), engine.error
+    results = _with_checks(_results(plan, engine, recorder, tally, started_at, cpu_share), inspection)
+    return (results, engine.error) if script is None else _with_script(results, script, engine.error)
+
+
+def _script(hooks: Hooks | None, plan: Plan, tally: Tally) -> Script | None:
+    if hooks is None:
+        return None
+    return Script(hooks, plan, None if hooks.request else request_stream(plan, tally))
+
+
+def _with_script(
+    results: Results, script: Script, error: OpskitError | None
+) -> tuple[Results, OpskitError | None]:
+    if results.stop is not Stop.INTERRUPTED:
+        script.finish()
+    figures = {"requests": script.made, "responses": script.shown, "seconds": script.seconds}
+    results = replace(results, script=figures)
+    return (replace(results, stop=Stop.SCRIPT) if script.error else results), script.error or error
 
 
 def _with_checks(results: Results, inspection: Inspection | None) -> Results:
@@ -109,7 +133,7 @@ def _run_facts(plan: Plan, started_at: float) -> Run:
         keep_alive=plan.shape.keep_alive,
         request_limit=plan.request_limit,
         started_at=started_at,
-        requests_file=plan.requests.path if plan.requests else None,
+        requests_file=plan.requests.path if plan.requests else plan.script,
         proxy=":".join(map(str, plan.route.proxy)) if plan.route.proxy else None,
         body_sent=plan.shape.body is not None,
         variable_length=plan.variable_length,

@@ -51,7 +51,7 @@ def is_valid(found: list[Finding]) -> bool:
 
 def _doubts(results: Results) -> Iterator[tuple[Doubt, str]]:
     cut = results.failures.get(Failure.CUT_OFF, 0)
-    if results.stop in (Stop.INTERRUPTED, Stop.DEAD, Stop.BAD_REQUEST):
+    if results.stop in _ENDS:
         yield Doubt.PARTIAL, f"ended after {results.started:,} requests: {_ENDS[results.stop]}"
     elif cut:
         yield Doubt.PARTIAL, f"{cut:,} requests were in flight when the run ended"
@@ -73,6 +73,7 @@ _ENDS = {
     Stop.INTERRUPTED: "Ctrl-C",
     Stop.DEAD: "nothing answered",
     Stop.BAD_REQUEST: "a bad line in the file",
+    Stop.SCRIPT: "the script failed",
 }
 
 

@@ -96,6 +96,7 @@ _STOPPED = {
     Stop.INTERRUPTED: "(interrupted)",
     Stop.DEAD: "(stopped: nothing answers)",
     Stop.BAD_REQUEST: "(stopped: a bad line)",
+    Stop.SCRIPT: "(the script failed)",
 }
 
 
@@ -125,6 +126,10 @@ def _facts(results: Results) -> Iterator[Line]:
     if results.first is not None:
         server = f"{results.first.server or 'not named'}; first answer {results.first.length:,} bytes"
         yield _fact("Server", server)
+    if results.script is not None:
+        made, shown = (f"{results.script[name]:,.0f}" for name in ("requests", "responses"))
+        spent = format_duration(results.script["seconds"])
+        yield _fact("Script", f"{made} requests, {shown} responses, {spent} in its functions")
     if results.checks is not None:
         checks = f"{len(results.checks)} check{'s' * (len(results.checks) > 1)}"
         yield _fact("Checked", f"{results.checked:,} of {results.answered:,} answers, by {checks}")
