@@ -86,6 +86,10 @@ def bench(
     check_sample: Annotated[str | None, typer.Option("--check-sample", metavar="SHARE", help="Check only so many of the answers, by chance: 1%.")] = None,
     save_failures: Annotated[str | None, typer.Option("--save-failures", metavar="FILE", help="Keep the first 20 failing exchanges, 5 of a kind, as HAR.")] = None,
     script: Annotated[str | None, typer.Option("--script", metavar="FILE", help="Python functions that make requests, request(i), or are shown answers, response(r).")] = None,
+    key: Annotated[str | None, typer.Option("--key", metavar="FILE", help="The key of -E, where it has a PEM file of its own.")] = None,
+    tls_min: Annotated[str | None, typer.Option("--tls-min", metavar="VERSION", help="The lowest TLS version to accept, as for -f.")] = None,
+    tls_max: Annotated[str | None, typer.Option("--tls-max", metavar="VERSION", help="The highest.")] = None,
+    tls_resume: Annotated[bool, typer.Option("--tls-resume", help="Let new connections resume TLS sessions; else each handshake is in full.")] = False,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
@@ -142,7 +146,7 @@ def bench(
         request_limit=parse_duration(limit, bare="s"),
         shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive),
         route=_route(unix_socket, connect_to, proxy, proxy_auth, local_address, buffer),
-        tls=_tls(insecure, cacert, certificate, protocol, ciphers, no_sni),
+        tls=_tls(insecure, cacert, certificate, key, protocol, tls_min, tls_max, ciphers, no_sni, tls_resume),
         schedule=_schedule(rate, arrivals, seed),
         keep_going=keep_going,
         fail_status=fail_status,
@@ -318,14 +322,38 @@ def _tls(
     insecure: bool,
     ca_file: str | None,
     certificate: str | None,
+    key: str | None,
     protocol: str,
+    tls_min: str | None,
+    tls_max: str | None,
     ciphers: str | None,
     no_sni: bool,
+    resume: bool,
 ) -> "Tls":
-    from opskit.bench.plan import Tls, one_of
+    from opskit.bench.plan import Tls
+    from opskit.errors import Misuse
 
-    version = _TLS_VERSIONS[one_of(protocol.upper(), _TLS_VERSIONS, "-f")]
-    return Tls(not insecure, ca_file, certificate, version, ciphers, not no_sni)
+    if key and not certificate:
+        raise Misuse(f"--key {key} has no certificate", hint="give that with -E FILE")
+    lowest, highest = _tls_versions(protocol, tls_min, tls_max)
+    return Tls(not insecure, ca_file, certificate, key, lowest, highest, ciphers, not no_sni, resume)
+
+
+def _tls_versions(protocol: str, tls_min: str | None, tls_max: str | None) -> tuple[str | None, str | None]:
+    from opskit.bench.plan import one_of
+    from opskit.errors import Misuse
+
+    exact = _TLS_VERSIONS[one_of(protocol.upper(), _TLS_VERSIONS, "-f")]
+    names = [name for name in _TLS_VERSIONS if name != "ALL"]
+    lowest, highest = (
+        _TLS_VERSIONS[one_of(given.upper(), names, option)] if given is not None else exact
+        for given, option in ((tls_min, "--tls-min"), (tls_max, "--tls-max"))
+    )
+    if exact and (tls_min or tls_max):
+        raise Misuse("-f names one version, --tls-min and --tls-max a range", hint="give either")
+    if lowest and highest and lowest > highest:
+        raise Misuse(f"--tls-min {tls_min} is above --tls-max {tls_max}", hint="exchange them")
+    return lowest, highest
 
 
 def _row_spool(gnuplot: str | None) -> "RowSpool | None":

@@ -104,14 +104,18 @@ class Route:
 
 @dataclass(frozen=True)
 class Tls:
-    """How https is spoken. `version` is a member name of ssl.TLSVersion, for exactly that one."""
+    """How https is spoken. `lowest` and `highest` are member names of ssl.TLSVersion."""
 
     verify: bool = True
     ca_file: str | None = None
-    certificate: str | None = None  # PEM with chain and key
-    version: str | None = None
+    certificate: str | None = None  # PEM with the chain, and with the key where that has no file of its own
+    key: str | None = None
+    lowest: str | None = None
+    highest: str | None = None
     ciphers: str | None = None
     server_name: bool = True
+    resume: bool = False
+    alpn: tuple[str, ...] = ("http/1.1",)
 
 
 @dataclass(frozen=True)

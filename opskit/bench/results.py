@@ -95,13 +95,14 @@ class FirstAnswer:
 
 @dataclass(frozen=True)
 class TlsFacts:
-    """The first connection's TLS: protocol, cipher, bits of the server's key and of the cipher."""
+    """The first connection's TLS: protocol, cipher, bits of the server's key and of the cipher; ALPN's choice."""
 
     protocol: str
     cipher: str
     key_bits: int
     cipher_bits: int
     server_name: str | None
+    alpn: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ class Results:
     kept: int  # answers after which the server kept the connection
     resent: int  # requests sent again because a reused connection turned out closed
     unsent: int  # requests that were due before the end, but never begun
+    resumed: int  # TLS handshakes that took up a session
     lower_bounds: int  # samples in `total` that ended by a limit: it took at least so long
     latencies: Latencies
     first: FirstAnswer | None = None
@@ -230,9 +232,14 @@ class Results:
             "labels": [_label_dict(label) for label in self.labels],
             "checks": {"checked": self.checked, "failed": dict(self.checks)} if self.checks is not None else None,
             "script": dict(self.script) if self.script is not None else None,
-            "tls": asdict(self.tls) if self.tls else None,
+            "tls": self._tls_dict(),
             "cpu_share": self.cpu_share,
         }
+
+    def _tls_dict(self) -> dict[str, Any] | None:
+        if self.tls is None:
+            return None
+        return {**asdict(self.tls), "handshakes": self.latencies.tls.count, "resumed": self.resumed}
 
     def _latency_dict(self) -> dict[str, dict[str, float]]:
         """With a rate also `service`, from when a request was sent, and `response`, from when it was due."""
@@ -336,7 +343,7 @@ _FILE_COUNTS = ("lines", "encoded", "skipped", "wrapped")
 _SCRIPT_FIGURES = ("requests", "responses", "seconds")
 _PLAIN_FIELDS = (
     "planned", "started", "seconds", "cpu_share", "received", "body", "sent", "opened", "reused", "kept", "resent",
-    "unsent", "lower_bounds", "checked", "reason",
+    "unsent", "resumed", "lower_bounds", "checked", "reason",
 )  # fmt: skip
 
 

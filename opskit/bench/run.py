@@ -63,6 +63,8 @@ def carry_out(
         engine.run()
     cpu_share = (time.process_time() - cpu) / engine.seconds if engine.seconds else 0.0
     results = _with_checks(_results(plan, engine, recorder, tally, started_at, cpu_share), inspection)
+    if dialer.sessions is not None:
+        results = replace(results, resumed=dialer.sessions.resumed)
     return (results, engine.error) if script is None else _with_script(results, script, engine.error)
 
 
@@ -110,6 +112,7 @@ def _results(
         kept=counts.kept,
         resent=counts.resent,
         unsent=counts.unsent,
+        resumed=0,
         lower_bounds=counts.lower_bounds,
         latencies=recorder.latencies(),
         first=engine.first,

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opskit.bench.plan import Origin, Plan, Tls
@@ -15,6 +16,9 @@ from opskit.errors import Misuse, Unable, os_reason
 if TYPE_CHECKING:
     import ssl
 
+    from opskit.bench.resumption import Sessions
+
+_NO_NAGLE = sys.maxsize
 _ONE_SEGMENT = 1400  # bytes; what is larger is sent as several segments, which Nagle would hold back
 
 # What is tried again on its own: the call would have had to wait.
@@ -42,6 +46,7 @@ class Dialer:
         self._own_segment = 0 if plan.shape.keep_alive else _ONE_SEGMENT
         self._local: Address | None = None
         self._context: ssl.SSLContext | None = None
+        self.sessions: Sessions | None = None
         self.would_wait = _WOULD_WAIT
         self.tls_errors: tuple[type[OSError], ...] = ()
 
@@ -96,7 +101,7 @@ class Dialer:
 
     def _resolve(self, origin: Origin) -> list[Address]:
         if self._plan.route.unix_socket is not None:
-            self._own_segment = sys.maxsize  # a unix socket has no Nagle
+            self._own_segment = _NO_NAGLE  # a unix socket has none
             return [Address(int(socket.AF_UNIX), self._plan.route.unix_socket)]
         host, port = self._dialled(origin)
         try:
@@ -167,7 +172,13 @@ class Dialer:
         if self._context is None:
             self._load_tls()
         assert self._context is not None
+        if self._own_segment != _NO_NAGLE:
+            # The end of the handshake and the request may be two small segments in a row, which Nagle would hold
+            # back until the first is acknowledged.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         name = origin.host if self._plan.tls.server_name else None
+        if self.sessions is not None:
+            return self.sessions.wrap(sock, origin, name)
         return self._context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
 
     def _load_tls(self) -> None:
@@ -176,6 +187,10 @@ class Dialer:
         self._context = tls_context(self._plan.tls)
         self.would_wait = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
         self.tls_errors = (ssl.SSLError,)
+        if self._plan.tls.resume:
+            from opskit.bench.resumption import Sessions
+
+            self.sessions = Sessions(self._context)
 
 
 def _bind(sock: Any, local: Address) -> None:
@@ -212,19 +227,27 @@ def tls_context(tls: Tls) -> "ssl.SSLContext":
             "give a PEM file with the certificates to trust",
         )
     if tls.certificate is not None:
-        certificate = tls.certificate
-        _or_misuse(
-            # An empty password keeps OpenSSL from asking for one on the terminal.
-            lambda: context.load_cert_chain(certificate, password=""),
-            f"-E {tls.certificate}",
-            "give one PEM file with the certificate chain and its unencrypted key",
-        )
+        _load_certificate(context, tls.certificate, tls.key)
     if tls.ciphers is not None:
         ciphers = tls.ciphers
         _or_misuse(lambda: context.set_ciphers(ciphers), f"-Z {ciphers}", "`openssl ciphers` lists the names")
-    if tls.version is not None:
-        context.minimum_version = context.maximum_version = ssl.TLSVersion[tls.version]
+    if tls.lowest is not None:
+        context.minimum_version = ssl.TLSVersion[tls.lowest]
+    if tls.highest is not None:
+        context.maximum_version = ssl.TLSVersion[tls.highest]
+    context.set_alpn_protocols(list(tls.alpn))
     return context
+
+
+def _load_certificate(context: "ssl.SSLContext", certificate: str, key: str | None) -> None:
+    if key is not None:  # OpenSSL would not say which of two files it could not read
+        _or_misuse(lambda: Path(key).open("rb").close(), f"--key {key}", "give the PEM file with the key")
+    _or_misuse(
+        # An empty password keeps OpenSSL from asking for one on the terminal.
+        lambda: context.load_cert_chain(certificate, key, password=""),
+        f"-E {certificate}" + (f" --key {key}" if key else ""),
+        "give one PEM file with the certificate chain and its unencrypted key, or the key with --key",
+    )
 
 
 def _or_misuse(load: Callable[[], None], option: str, hint: str) -> None:

@@ -134,7 +134,17 @@ def _facts(results: Results) -> Iterator[Line]:
         checks = f"{len(results.checks)} check{'s' * (len(results.checks) > 1)}"
         yield _fact("Checked", f"{results.checked:,} of {results.answered:,} answers, by {checks}")
     if results.tls is not None:
-        yield _fact("TLS", f"{results.tls.protocol} {results.tls.cipher}, key of {results.tls.key_bits} bits")
+        tls = results.tls
+        alpn = f", ALPN {tls.alpn}" if tls.alpn else ""
+        yield _fact("TLS", f"{tls.protocol} {tls.cipher}, key of {tls.key_bits} bits{alpn}")
+        yield _fact("Handshakes", _handshakes(results))
+
+
+def _handshakes(results: Results) -> str:
+    count, resumed = results.latencies.tls.count, results.resumed
+    if resumed:
+        return f"{count:,}, of which {resumed:,} resumed a session ({resumed / count:.1%})"
+    return f"{count:,} in full; --tls-resume resumes sessions" if count > 1 else f"{count:,} in full"
 
 
 def _fact(name: str, value: str) -> Line:
