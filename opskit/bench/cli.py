@@ -85,6 +85,7 @@ def bench(
     check: Annotated[list[str] | None, typer.Option("--check", metavar="COND", help="What must hold of an answer: status=200,204, 'length > 0', 'body ~ REGEX', 'header.NAME ~ REGEX'; may repeat.")] = None,
     check_sample: Annotated[str | None, typer.Option("--check-sample", metavar="SHARE", help="Check only so many of the answers, by chance: 1%.")] = None,
     save_failures: Annotated[str | None, typer.Option("--save-failures", metavar="FILE", help="Keep the first 20 failing exchanges, 5 of a kind, as HAR.")] = None,
+    redirects: Annotated[int, typer.Option("--redirects", metavar="N", help="Follow up to N redirects for each request; 0 follows none.")] = 0,
     script: Annotated[str | None, typer.Option("--script", metavar="FILE", help="Python functions that make requests, request(i), or are shown answers, response(r).")] = None,
     key: Annotated[str | None, typer.Option("--key", metavar="FILE", help="The key of -E, where it has a PEM file of its own.")] = None,
     tls_min: Annotated[str | None, typer.Option("--tls-min", metavar="VERSION", help="The lowest TLS version to accept, as for -f.")] = None,
@@ -153,6 +154,7 @@ def bench(
         fail_length=fail_length,
         variable_length=variable_length,
         checks=parse_checks(check or (), check_sample),
+        redirects=redirects,
         script=script,
         seed=seed,
     )  # fmt: skip

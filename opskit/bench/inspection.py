@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Callable
 
-from opskit.bench.checks import Answer, Check, Checks
+from opskit.bench.checks import Answer, Check
 from opskit.bench.connection import Connection
 from opskit.bench.exchanges import FailingExchanges
 from opskit.bench.hooks import Response
 from opskit.bench.keeping import KeepingReader
-from opskit.bench.plan import Prepared
+from opskit.bench.plan import Plan, Prepared
 from opskit.bench.results import MEANING, Failure
 from opskit.bench.script import Script
 from opskit.bench.wire import Head, ResponseReader, head_lines
@@ -19,29 +19,26 @@ class Inspection:
 
     def __init__(
         self,
-        checks: Checks | None,
+        plan: Plan,
         failing: FailingExchanges | None,
         script: Script | None,
-        *,
-        seed: int | None = None,
     ) -> None:
+        checks = plan.checks
         self.script = script
         self.checks = checks
+        self._keeps_all = failing is not None or script is not None or plan.redirects > 0
         self.failing = failing
         self.checked = 0
         self.failed_checks: Counter[str] = Counter()
-        self._chance = checks.chance(seed) if checks else lambda: False
+        self._chance = checks.chance(plan.seed) if checks else lambda: False
 
     def reader(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> ResponseReader:
         """The reader for a connection: one that keeps bytes only where somebody will look at them."""
-        if self._keeps_all():
+        if self._keeps_all:
             return KeepingReader(memories, lambda: True)
         if self.checks is not None and self.checks.need_bytes:
             return KeepingReader(memories, self._chance)
         return ResponseReader(memories)
-
-    def _keeps_all(self) -> bool:
-        return self.failing is not None or self.script is not None
 
     def judge(self, connection: Connection, head: Head, failure: Failure | None, now: int) -> Failure | None:
         """A whole answer is in; `failure` is why the engine thinks it bad, what is returned is the last word."""
@@ -78,7 +75,7 @@ class Inspection:
 
     def _chosen(self, reader: ResponseReader) -> bool:
         """A reader that keeps only a sample has drawn already."""
-        if isinstance(reader, KeepingReader) and not self._keeps_all():
+        if isinstance(reader, KeepingReader) and not self._keeps_all:
             return reader.kept
         return self._chance()
 

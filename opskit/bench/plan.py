@@ -160,6 +160,7 @@ class Plan:
     fail_length: bool = False
     variable_length: bool = False  # ab's -l: no length is expected
     checks: Checks | None = None
+    redirects: int = 0  # that are followed for one request
     script: str | None = None  # the file of `--script`
     seed: int | None = None  # of what is drawn by chance
 
@@ -286,6 +287,10 @@ def refuse_contradictions(plan: Plan) -> None:
         raise Misuse(
             "no URL and no -R file",
             hint="opskit bench http://127.0.0.1:8080/ or opskit bench -R requests.txt http://127.0.0.1:8080/search?q=",
+        )
+    if plan.redirects < 0:
+        raise Misuse(
+            f"--redirects {plan.redirects}: not a number of redirects", hint="--redirects 5, for instance"
         )
     if plan.number is not None and plan.number < 1:
         raise Misuse(f"-n {plan.number}: at least one request is needed", hint="-n 1000, for instance")

@@ -28,6 +28,7 @@ class Counts:
     kept: int = 0
     resent: int = 0
     unsent: int = 0
+    redirected: int = 0
     lower_bounds: int = 0
 
 

@@ -27,6 +27,7 @@ class Failure(StrEnum):
     STATUS = "status"
     LENGTH = "length"
     CHECK = "check"
+    REDIRECT = "redirect"
     CUT_OFF = "cut_off"
     LOCAL = "local"
 
@@ -48,6 +49,7 @@ MEANING = {
     Failure.STATUS: "a status of 400 or more (--fail-status)",
     Failure.LENGTH: "not as long as the first answer (--fail-length)",
     Failure.CHECK: "the answer is not as --check says",
+    Failure.REDIRECT: "redirects that lead nowhere, or too many of them (--redirects)",
     Failure.CUT_OFF: "still in flight when the run ended",
     Failure.LOCAL: "this machine had no ports, descriptors or memory left",
 }
@@ -159,6 +161,7 @@ class Results:
     kept: int  # answers after which the server kept the connection
     resent: int  # requests sent again because a reused connection turned out closed
     unsent: int  # requests that were due before the end, but never begun
+    redirected: int  # redirects that were followed
     resumed: int  # TLS handshakes that took up a session
     lower_bounds: int  # samples in `total` that ended by a limit: it took at least so long
     latencies: Latencies
@@ -219,6 +222,7 @@ class Results:
                 "non_2xx": self.non_2xx,
                 "resent": self.resent,
                 "unsent": self.unsent,
+                "redirected": self.redirected,
             },
             "failures": dict(self.failures),
             "status": {str(code): count for code, count in sorted(self.status.items())},
@@ -343,7 +347,7 @@ _FILE_COUNTS = ("lines", "encoded", "skipped", "wrapped")
 _SCRIPT_FIGURES = ("requests", "responses", "seconds")
 _PLAIN_FIELDS = (
     "planned", "started", "seconds", "cpu_share", "received", "body", "sent", "opened", "reused", "kept", "resent",
-    "unsent", "resumed", "lower_bounds", "checked", "reason",
+    "unsent", "redirected", "resumed", "lower_bounds", "checked", "reason",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from opskit import __version__, redact
 from opskit.bench.engine import Engine, Observer, Trace
 from opskit.bench.exchanges import FailingExchanges
+from opskit.bench.following import Following
 from opskit.bench.hooks import Hooks
 from opskit.bench.inspection import Inspection
 from opskit.bench.plan import Plan, Url, refuse_contradictions
@@ -43,11 +44,10 @@ def carry_out(
     requests = script or request_stream(plan, tally)
     dialer.prepare(plan.url.origin if plan.url else None)
     recorder = Recorder(on_row)
+    make_engine = Following if plan.redirects else Engine
     shown = script if hooks and hooks.response else None
-    inspection = (
-        Inspection(plan.checks, failing, shown, seed=plan.seed) if plan.checks or failing or shown else None
-    )
-    engine = Engine(
+    inspection = Inspection(plan, failing, shown) if plan.checks or failing or shown else None
+    engine = make_engine(
         plan,
         requests,
         dialer,
@@ -112,6 +112,7 @@ def _results(
         kept=counts.kept,
         resent=counts.resent,
         unsent=counts.unsent,
+        redirected=counts.redirected,
         resumed=0,
         lower_bounds=counts.lower_bounds,
         latencies=recorder.latencies(),

@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 
 from opskit.bench.hooks import Hooks, Response
 from opskit.bench.plan import Plan, Prepared
+from opskit.bench.redirects import first_of
 from opskit.bench.requests import Maker
 from opskit.errors import Misuse, OpskitError
 
@@ -76,8 +77,9 @@ class Script:
 
     def answered(self, request: Prepared, response: Callable[[int], Response]) -> None:
         """An answer is in, or there will be none; what is made of it is put off."""
-        assert isinstance(request, Numbered)
-        i = request.i
+        first = first_of(request)
+        assert isinstance(first, Numbered)
+        i = first.i
         self._responses.append(lambda: response(i))
 
     def work(self, busy: bool) -> bool:

@@ -97,7 +97,9 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "exchanges": {"connection", "keeping", "plan"},
         "har": {"exchanges", "wire"},
         "hooks": {"plan", "requests"},
-        "script": {"hooks", "plan", "requests"},
+        "redirects": {"plan"},
+        "following": {"connection", "engine", "keeping", "redirects", "results", "wire"},
+        "script": {"hooks", "plan", "redirects", "requests"},
         "inspection": {
             "checks",
             "connection",

@@ -155,6 +155,8 @@ def _connections(results: Results) -> str:
     text = f"{results.opened:,} opened, {results.reused:,} requests on a kept one"
     if results.resent:
         text += f", {results.resent:,} sent again after a close"
+    if results.redirected:
+        text += f", {results.redirected:,} redirects followed"
     if not results.run.keep_alive and results.opened > 1:
         text += "; -k keeps them"
     return text
