@@ -74,7 +74,7 @@ def bench(
     connect_to: Annotated[str | None, typer.Option("--connect-to", metavar="HOST:PORT", help="Connect there instead of to the URL's host.")] = None,
     proxy: Annotated[str | None, typer.Option("-X", "--proxy", metavar="HOST[:PORT]", help="Go through an HTTP proxy; https by CONNECT.")] = None,
     proxy_auth: Annotated[str | None, typer.Option("-P", "--proxy-auth", metavar="USER:PASS", help="Basic authentication for the proxy.")] = None,
-    local_address: Annotated[str | None, typer.Option("-B", "--local-address", metavar="ADDRESS", help="Connect from this address.")] = None,
+    local_address: Annotated[str | None, typer.Option("-B", "--local-address", metavar="ADDRESS,…", help="Connect from these addresses, in turn.")] = None,
     buffer: Annotated[int | None, typer.Option("-b", "--buffer", metavar="BYTES", help="Socket buffers, both ways.")] = None,
     cacert: Annotated[str | None, typer.Option("--cacert", metavar="FILE", help="Trust the certificates in this PEM file.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Do not verify the server's certificate.")] = False,
@@ -304,9 +304,18 @@ def _route(
         connect_to=parse_host_port(connect_to, "--connect-to") if connect_to else None,
         proxy=parse_host_port(proxy, "-X", default_port=80) if proxy else None,
         proxy_credentials=proxy_auth or "",
-        local_address=local_address,
+        local_addresses=_local_addresses(local_address),
         socket_buffer=buffer,
     )
+
+
+def _local_addresses(text: str | None) -> tuple[str, ...]:
+    from opskit.errors import Misuse
+
+    addresses = tuple(part.strip() for part in text.split(",")) if text is not None else ()
+    if not all(addresses):
+        raise Misuse(f"-B {text}: an address is missing", hint="-B 192.0.2.1,192.0.2.2, for instance")
+    return addresses
 
 
 def _schedule(rate: str | None, arrivals: str, seed: int | None) -> "Schedule | None":

@@ -98,7 +98,7 @@ class Route:
     connect_to: tuple[str, int] | None = None
     proxy: tuple[str, int] | None = None
     proxy_credentials: str = ""
-    local_address: str | None = None
+    local_addresses: tuple[str, ...] = ()  # to connect from, in turn
     socket_buffer: int | None = None  # bytes, for sending and receiving
 
 
@@ -307,7 +307,7 @@ def refuse_contradictions(plan: Plan) -> None:
             f"-c {plan.concurrency} at once, but only -n {plan.number} requests in all",
             hint=f"add -n {max(1000, plan.concurrency * 10)}, or lower -c",
         )
-    if plan.route.local_address and plan.route.unix_socket:
+    if plan.route.local_addresses and plan.route.unix_socket:
         raise Misuse(
             "-B and --unix-socket exclude each other", hint="a unix socket has no address to connect from"
         )

@@ -82,6 +82,7 @@ class Run:
     started_at: float  # epoch seconds
     requests_file: str | None = None
     proxy: str | None = None
+    local_addresses: str = ""  # connected from in turn; separated by commas
     body_sent: bool = False
     variable_length: bool = False
     version: str = ""
@@ -212,6 +213,7 @@ class Results:
             "url": self.run.url,
             "concurrency": self.run.concurrency,
             "keep_alive": self.run.keep_alive,
+            "local_addresses": self.run.local_addresses.split(",") if self.run.local_addresses else [],
             "stop": self.stop.value,
             "requests": {
                 "planned": self.planned,

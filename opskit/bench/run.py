@@ -139,6 +139,7 @@ def _run_facts(plan: Plan, started_at: float) -> Run:
         started_at=started_at,
         requests_file=plan.requests.path if plan.requests else plan.script,
         proxy=":".join(map(str, plan.route.proxy)) if plan.route.proxy else None,
+        local_addresses=",".join(plan.route.local_addresses),
         body_sent=plan.shape.body is not None,
         variable_length=plan.variable_length,
         version=__version__,

@@ -4,8 +4,9 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ class Dialer:
         self._kind = int(socket.SOCK_STREAM) | int(getattr(socket, "SOCK_NONBLOCK", 0))
         self._buffer = plan.route.socket_buffer
         self._own_segment = 0 if plan.shape.keep_alive else _ONE_SEGMENT
-        self._local: Address | None = None
+        self._locals: dict[int, Iterator[Address]] = {}  # by family: whose turn it is
         self._context: ssl.SSLContext | None = None
         self.sessions: Sessions | None = None
         self.would_wait = _WOULD_WAIT
@@ -56,8 +57,7 @@ class Dialer:
         `origin` is the only one, or None where each request names its own. Raises Misuse for files and
         options, Unable for a name that does not resolve.
         """
-        if self._plan.route.local_address:
-            self._local = _local_address(self._plan.route.local_address)
+        self._locals = _in_turn([_local_address(text) for text in self._plan.route.local_addresses])
         if self._plan.tls != Tls() or (origin is not None and origin.scheme == "https"):
             self._load_tls()
         if origin is None:
@@ -109,11 +109,10 @@ class Dialer:
         except UnicodeError as error:  # an empty label, or one above 63 characters
             raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
         addresses = [Address(int(family), at) for family, _, _, _, at in found]
-        if self._local is not None:
-            family = self._local.family
-            addresses = [address for address in addresses if address.family == family]
+        if self._locals:
+            addresses = [address for address in addresses if address.family in self._locals]
             if not addresses:
-                raise socket.gaierror(socket.EAI_ADDRFAMILY, "no address of the family that -B has")
+                raise socket.gaierror(socket.EAI_ADDRFAMILY, "no address of a family that -B has")
         return list(dict.fromkeys(addresses))
 
     def _dialled(self, origin: Origin) -> tuple[str, int]:
@@ -160,8 +159,8 @@ class Dialer:
             if self._buffer:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
-            if self._local is not None:
-                _bind(sock, self._local)
+            if self._locals:
+                _bind(sock, next(self._locals[address.family]))
             return sock, sock.connect_ex(address.at)
         except BaseException:
             sock.close()
@@ -201,6 +200,11 @@ def _bind(sock: Any, local: Address) -> None:
     sock.bind(local.at)
 
 
+def _in_turn(addresses: list[Address]) -> dict[int, Iterator[Address]]:
+    families = {address.family for address in addresses}
+    return {family: cycle([each for each in addresses if each.family == family]) for family in families}
+
+
 def _local_address(text: str) -> Address:
     try:
         family, _, _, _, at = socket.getaddrinfo(text, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -210,7 +214,7 @@ def _local_address(text: str) -> Address:
         raise Misuse(
             f"-B {text}: not an address of this machine: {os_reason(error)}", hint="`ip addr` lists them"
         ) from error
-    return Address(family, at)
+    return Address(int(family), at)
 
 
 def tls_context(tls: Tls) -> "ssl.SSLContext":

@@ -131,7 +131,8 @@ def test_credentials_in_the_url_are_used_unless_A_gives_others() -> None:
     [
         (("-X", "proxy:3128", "-P", "u:p"), Route(proxy=("proxy", 3128), proxy_credentials="u:p")),
         (("-X", "proxy"), Route(proxy=("proxy", 80))),
-        (("-B", "127.0.0.2"), Route(local_address="127.0.0.2")),
+        (("-B", "127.0.0.2"), Route(local_addresses=("127.0.0.2",))),
+        (("-B", "127.0.0.2,::1"), Route(local_addresses=("127.0.0.2", "::1"))),
         (("-b", "65536"), Route(socket_buffer=65536)),
         (("--connect-to", "[::1]:8080"), Route(connect_to=("::1", 8080))),
         (("--unix-socket", "/run/x"), Route(unix_socket="/run/x")),

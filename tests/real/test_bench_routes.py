@@ -301,6 +301,47 @@ def test_a_local_address(nginx: Nginx, tmp_path: Path) -> None:
         assert ran.data["bytes"]["body"] == len("127.0.0.22\n")
 
 
+def test_several_local_addresses_take_turns(nginx: Nginx) -> None:
+    addresses = ["127.0.0.11", "127.0.0.12", "127.0.0.13"]
+    ran = opskit(
+        "bench", "--json", "-n", "30", "-c", "3", "-B", ",".join(addresses), f"{nginx.url}/from",
+        *(word for each in addresses for word in ("--check", f"body ~ {each}$")),
+    )  # fmt: skip
+    assert ran.data["local_addresses"] == addresses
+    assert ran.data["checks"]["failed"] == {f"body ~ {each}$": 20 for each in addresses}  # ten came from each
+
+
+def test_local_addresses_of_both_families(nginx: Nginx) -> None:
+    """Each serves the servers of its own family."""
+    for host, own in (("127.0.0.1", "127.0.0.21"), ("[::1]", "::1")):
+        ran = opskit(
+            "bench", "--json", "-n", "4", "-B", "127.0.0.21, ::1", "--check", f"body ~ ^{own}$",
+            f"http://{host}:{nginx.port}/from",
+        )  # fmt: skip
+        assert (ran.data["requests"]["good"], ran.data["failures"]) == (4, {}), ran.err
+
+
+@pytest.mark.parametrize(
+    ("addresses", "message"),
+    [
+        ("127.0.0.1,192.0.2.1", "-B 192.0.2.1: not an address of this machine"),
+        ("127.0.0.1,", "-B 127.0.0.1,: an address is missing"),
+        ("", "-B : an address is missing"),
+        ("127.0.0.1,nonsense.invalid", "-B nonsense.invalid: not an address of this machine"),
+    ],
+)
+def test_each_local_address_must_be_ours(nginx: Nginx, addresses: str, message: str) -> None:
+    ran = opskit("bench", "-B", addresses, f"{nginx.url}/from")
+    assert (ran.code, message in ran.err) == (2, True), ran.err
+    assert nginx.requests(0) == []
+
+
+def test_no_local_address_of_the_servers_family(nginx: Nginx) -> None:
+    ran = opskit("bench", "-B", "127.0.0.1,127.0.0.2", f"http://[::1]:{nginx.port}/from")
+    assert ran.code == 3
+    assert "no address of a family that -B has" in ran.err
+
+
 def test_a_local_address_that_is_not_ours_is_refused() -> None:
     ran = opskit("bench", "-B", "192.0.2.1", "http://127.0.0.1/")
     assert ran.code == 2
