@@ -11,7 +11,7 @@ from opskit.outcome import ErrorNote, ExitCode, Outcome
 if TYPE_CHECKING:
     from opskit.bench.exchanges import FailingExchanges
     from opskit.bench.hooks import Hooks
-    from opskit.bench.plan import RequestsFile, Route, Schedule, Shape, Tls
+    from opskit.bench.plan import Plan, RequestsFile, Route, Schedule, Shape, Tls
     from opskit.bench.results import Results
     from opskit.bench.rows import RowSpool
     from opskit.console import Stdout
@@ -91,6 +91,9 @@ def bench(
     tls_min: Annotated[str | None, typer.Option("--tls-min", metavar="VERSION", help="The lowest TLS version to accept, as for -f.")] = None,
     tls_max: Annotated[str | None, typer.Option("--tls-max", metavar="VERSION", help="The highest.")] = None,
     tls_resume: Annotated[bool, typer.Option("--tls-resume", help="Let new connections resume TLS sessions; else each handshake is in full.")] = False,
+    warmup: Annotated[str | None, typer.Option("--warmup", metavar="TIME", help="Send this long before the run, and leave it out of the figures.")] = None,
+    processes: Annotated[str, typer.Option("--processes", metavar="N", help="So many processes share the run; auto is one a core.")] = "1",
+    junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a case for each --fail-if.")] = None,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
@@ -122,13 +125,17 @@ def bench(
     answer; 4 a bad line or the script ended the run; 130 Ctrl-C ended it. Start with `opskit target` for a server
     to try it on.
     """
+    from opskit.bench import har, verdict
     from opskit.bench import plan as plans
-    from opskit.bench import verdict
     from opskit.bench.checks import parse_checks
     from opskit.bench.progress import VerboseTrace, progress
+    from opskit.bench.report import ab, ci
     from opskit.bench.run import carry_out
+    from opskit.bench.saved import keep
     from opskit.bench.thresholds import crossed, parse_thresholds
-    from opskit.files import require_writable
+    from opskit.console import talk
+    from opskit.files import require_writable, write_lines
+    from opskit.formats.github import on_runner
     from opskit.interrupts import stop_on_interrupt
     from opskit.units import parse_duration
 
@@ -143,6 +150,7 @@ def bench(
         requests=file,
         number=number if number is not None or file or time is not None or rate or (hooks and hooks.request) else 1,
         seconds=time,
+        warmup=parse_duration(warmup, bare="s") if warmup is not None else 0.0,
         concurrency=concurrency,
         request_limit=parse_duration(limit, bare="s"),
         shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive),
@@ -158,26 +166,42 @@ def bench(
         script=script,
         seed=seed,
     )  # fmt: skip
-    for path in filter(None, (save, csv, gnuplot, save_failures)):
+    crew = _processes(processes, plan, one_only=bool(gnuplot or save_failures or script) or verbosity >= 2)
+    for path in filter(None, (save, csv, gnuplot, junit, save_failures)):
         require_writable(path)
+    _warn_of_ports(plan)
     watch = progress(plan.number, quiet=quiet or as_json)
     rows, failing = _row_spool(gnuplot), _failing(save_failures)
-    results, error = carry_out(
-        plan,
-        observer=watch,
-        trace=VerboseTrace(verbosity) if verbosity >= 2 else None,
-        on_row=rows.add if rows else None,
-        failing=failing,
-        hooks=hooks,
-        interrupts=stop_on_interrupt,
-    )
+    if crew > 1:
+        from opskit.bench.processes import carry_out_divided
+
+        results, error = carry_out_divided(plan, crew, observer=watch, interrupts=stop_on_interrupt)
+    else:
+        results, error = carry_out(
+            plan,
+            observer=watch,
+            trace=VerboseTrace(verbosity) if verbosity >= 2 else None,
+            on_row=rows.add if rows else None,
+            failing=failing,
+            hooks=hooks,
+            interrupts=stop_on_interrupt,
+        )
     watch.done(results.completed)
-    lost = tuple(_write_files(results, save, csv, gnuplot, rows, save_failures, failing))
+    found = crossed(thresholds, results)
+    if on_runner():
+        for line in ci.annotations(results, found):
+            talk(line)
+    lost = tuple(
+        _write_files(
+            (save, lambda path: keep(results, path)),
+            (csv, lambda path: write_lines(path, ab.csv(results))),
+            (gnuplot if rows else None, lambda path: write_lines(path, rows.lines() if rows else ())),
+            (junit, lambda path: write_lines(path, ci.junit_lines(results, thresholds, found))),
+            (save_failures, lambda path: har.write(path, failing.kept if failing else ())),
+        )
+    )
     errors = (*((error.note(),) if error else ()), *lost, *_nothing_answered(results))
-    too_bad = [
-        ErrorNote("threshold", str(each), "--save keeps the run for a closer look")
-        for each in crossed(thresholds, results)
-    ]
+    too_bad = [ErrorNote("threshold", str(each), "--save keeps the run for a closer look") for each in found]
     how = _Rendering(shown, table or "", row or "", cell or "bgcolor=white", no_percentiles, no_spread, quiet)
     return Outcome(
         command="bench",
@@ -379,36 +403,42 @@ def _failing(save_failures: str | None) -> "FailingExchanges | None":
     return FailingExchanges() if save_failures else None
 
 
-def _write_files(
-    results: "Results",
-    save: str | None,
-    csv: str | None,
-    gnuplot: str | None,
-    rows: "RowSpool | None",
-    save_failures: str | None,
-    failing: "FailingExchanges | None",
-) -> Iterator[ErrorNote]:
+def _write_files(*wanted: "tuple[str | None, Callable[[str], None]]") -> Iterator[ErrorNote]:
     """Write the files that were asked for; the report is shown all the same when one cannot be written."""
-    from opskit.bench import har
-    from opskit.bench.report import ab
-    from opskit.bench.saved import keep
     from opskit.errors import OpskitError
-    from opskit.files import write_lines
 
-    wanted: list[Callable[[], None]] = []
-    if save:
-        wanted.append(lambda: keep(results, save))
-    if csv:
-        wanted.append(lambda: write_lines(csv, ab.csv(results)))
-    if gnuplot and rows:
-        wanted.append(lambda: write_lines(gnuplot, rows.lines()))
-    if save_failures and failing:
-        wanted.append(lambda: har.write(save_failures, failing.kept))
-    for write in wanted:
+    for path, write in wanted:
         try:
-            write()
+            if path:
+                write(path)
         except OpskitError as error:
             yield error.note()
+
+
+def _warn_of_ports(plan: "Plan") -> None:
+    from opskit.bench.ports import ports_of
+    from opskit.console import warn
+
+    ports = ports_of(plan)
+    if ports is not None and ports.short:
+        warn(f"this run may run out of ports: {ports.evidence()}", "-k keeps connections")
+
+
+def _processes(text: str, plan: "Plan", *, one_only: bool) -> int:
+    from opskit.errors import Misuse
+
+    if text == "1":
+        return 1
+    from opskit.bench.processes import cores, refuse_undividable
+
+    number = min(cores(), plan.concurrency) if text == "auto" else int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise Misuse(f"--processes {text}: not a number of processes", hint="--processes 2, or auto")
+    if number > 1:
+        refuse_undividable(plan, number)
+        if one_only:
+            raise Misuse("-g, -v, --save-failures and --script need one process", hint="leave --processes out")
+    return number
 
 
 def _exit_code(results: "Results") -> int:
@@ -418,7 +448,8 @@ def _exit_code(results: "Results") -> int:
         return ExitCode.INTERRUPTED
     if not results.answered:
         return ExitCode.UNABLE
-    return ExitCode.PARTIAL if results.stop in (Stop.BAD_REQUEST, Stop.SCRIPT) else ExitCode.OK
+    lost = results.together is not None and results.together.lost > 0
+    return ExitCode.PARTIAL if lost or results.stop in (Stop.BAD_REQUEST, Stop.SCRIPT) else ExitCode.OK
 
 
 def _nothing_answered(results: "Results") -> Iterator[ErrorNote]:

@@ -45,6 +45,11 @@ class FailingExchanges:
         self._kinds: Counter[str] = Counter()
         self._epoch = time.time() - time.monotonic_ns() / 1e9
 
+    def clear(self) -> None:
+        """Forget those kept so far."""
+        self.kept.clear()
+        self._kinds.clear()
+
     def add(
         self, request: Prepared, connection: Connection | None, now: int, failure: str, words: str, kind: str
     ) -> None:

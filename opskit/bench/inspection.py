@@ -32,6 +32,13 @@ class Inspection:
         self.failed_checks: Counter[str] = Counter()
         self._chance = checks.chance(plan.seed) if checks else lambda: False
 
+    def begin(self) -> None:
+        """What counts begins now: what came before was the warm-up."""
+        self.checked = 0
+        self.failed_checks.clear()
+        if self.failing is not None:
+            self.failing.clear()
+
     def reader(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> ResponseReader:
         """The reader for a connection: one that keeps bytes only where somebody will look at them."""
         if self._keeps_all:

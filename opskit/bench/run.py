@@ -11,7 +11,9 @@ from opskit.bench.exchanges import FailingExchanges
 from opskit.bench.following import Following
 from opskit.bench.hooks import Hooks
 from opskit.bench.inspection import Inspection
+from opskit.bench.merging import Part
 from opskit.bench.plan import Plan, Url, refuse_contradictions
+from opskit.bench.ports import ports_of
 from opskit.bench.recorder import Recorder, Row
 from opskit.bench.requests import PipeFed, Tally, request_stream
 from opskit.bench.results import Results, Run, Stop
@@ -20,6 +22,61 @@ from opskit.bench.transport import SPARE_DESCRIPTORS, Dialer, raise_descriptor_l
 from opskit.errors import OpskitError
 
 Interrupts = Callable[[Callable[[], None]], AbstractContextManager[None]]
+
+
+class Session:
+    """One plan, or one's share of it, ready to be carried out: what can be known to be wrong has been refused.
+
+    Raises Misuse or Unable.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        observer: Observer | None = None,
+        trace: Trace | None = None,
+        on_row: Callable[[Row], None] | None = None,
+        failing: FailingExchanges | None = None,
+        hooks: Hooks | None = None,
+    ) -> None:
+        raise_descriptor_limit(plan.concurrency + SPARE_DESCRIPTORS)
+        self._plan = plan
+        self._tally = Tally()
+        self._dialer = Dialer(plan)
+        self._script = script = _script(hooks, plan, self._tally)
+        requests = script or request_stream(plan, self._tally)
+        self._dialer.prepare(plan.url.origin if plan.url else None)
+        shown = script if hooks and hooks.response else None
+        self._inspection = Inspection(plan, failing, shown) if plan.checks or failing or shown else None
+        make_engine = Following if plan.redirects else Engine
+        self._engine = make_engine(
+            plan,
+            requests,
+            self._dialer,
+            Recorder(on_row),
+            would_wait=requests.would_wait if isinstance(requests, PipeFed | Script) else None,
+            observer=observer,
+            trace=trace,
+            inspector=self._inspection,
+            work=script.work if script else None,
+        )
+        self.interrupt = self._engine.interrupt
+
+    def carry_out(self, at: int | None = None) -> Part:
+        """Do it, from `at` on the monotonic clock in ns."""
+        engine = self._engine
+        clocks = time.time() - time.monotonic_ns() / 1e9
+        engine.run(at)
+        results = _results(self._plan, engine, self._tally, clocks + engine.begun / 1e9)
+        results = _with_checks(results, self._inspection)
+        if self._dialer.sessions is not None:
+            results = replace(results, resumed=self._dialer.sessions.resumed)
+        error = engine.error
+        if self._script is not None:
+            results = _with_script(results, self._script)
+            error = self._script.error or error
+        return Part(results, engine.recorder.series, engine.begun, self._tally, error)
 
 
 def carry_out(
@@ -37,35 +94,11 @@ def carry_out(
     What can be known to be wrong is refused before the first request: raises Misuse or Unable.
     """
     refuse_contradictions(plan)
-    raise_descriptor_limit(plan.concurrency + SPARE_DESCRIPTORS)
-    tally = Tally()
-    dialer = Dialer(plan)
-    script = _script(hooks, plan, tally)
-    requests = script or request_stream(plan, tally)
-    dialer.prepare(plan.url.origin if plan.url else None)
-    recorder = Recorder(on_row)
-    make_engine = Following if plan.redirects else Engine
-    shown = script if hooks and hooks.response else None
-    inspection = Inspection(plan, failing, shown) if plan.checks or failing or shown else None
-    engine = make_engine(
-        plan,
-        requests,
-        dialer,
-        recorder,
-        would_wait=requests.would_wait if isinstance(requests, PipeFed | Script) else None,
-        observer=observer,
-        trace=trace,
-        inspector=inspection,
-        work=script.work if script else None,
-    )
-    started_at, cpu = time.time(), time.process_time()
-    with interrupts(engine.interrupt):
-        engine.run()
-    cpu_share = (time.process_time() - cpu) / engine.seconds if engine.seconds else 0.0
-    results = _with_checks(_results(plan, engine, recorder, tally, started_at, cpu_share), inspection)
-    if dialer.sessions is not None:
-        results = replace(results, resumed=dialer.sessions.resumed)
-    return (results, engine.error) if script is None else _with_script(results, script, engine.error)
+    ports = ports_of(plan)
+    session = Session(plan, observer=observer, trace=trace, on_row=on_row, failing=failing, hooks=hooks)
+    with interrupts(session.interrupt):
+        part = session.carry_out()
+    return replace(part.results, ports=ports), part.error
 
 
 def _script(hooks: Hooks | None, plan: Plan, tally: Tally) -> Script | None:
@@ -74,14 +107,11 @@ def _script(hooks: Hooks | None, plan: Plan, tally: Tally) -> Script | None:
     return Script(hooks, plan, None if hooks.request else request_stream(plan, tally))
 
 
-def _with_script(
-    results: Results, script: Script, error: OpskitError | None
-) -> tuple[Results, OpskitError | None]:
+def _with_script(results: Results, script: Script) -> Results:
     if results.stop is not Stop.INTERRUPTED:
         script.finish()
     figures = {"requests": script.made, "responses": script.shown, "seconds": script.seconds}
-    results = replace(results, script=figures)
-    return (replace(results, stop=Stop.SCRIPT) if script.error else results), script.error or error
+    return replace(results, script=figures, stop=Stop.SCRIPT if script.error else results.stop)
 
 
 def _with_checks(results: Results, inspection: Inspection | None) -> Results:
@@ -91,10 +121,8 @@ def _with_checks(results: Results, inspection: Inspection | None) -> Results:
     return replace(results, checks=failed, checked=inspection.checked)
 
 
-def _results(
-    plan: Plan, engine: Engine, recorder: Recorder, tally: Tally, started_at: float, cpu_share: float
-) -> Results:
-    counts = engine.counts
+def _results(plan: Plan, engine: Engine, tally: Tally, started_at: float) -> Results:
+    counts, recorder = engine.counts, engine.recorder
     return Results(
         run=_run_facts(plan, started_at),
         stop=engine.stop or Stop.FINISHED,
@@ -103,7 +131,7 @@ def _results(
         failures={failure.value: count for failure, count in counts.failures.most_common()},
         status={status: count for status, count in enumerate(counts.answered) if count},
         seconds=engine.seconds,
-        cpu_share=cpu_share,
+        cpu_share=engine.cpu_share,
         received=counts.received,
         body=counts.body,
         sent=counts.sent,
@@ -120,6 +148,8 @@ def _results(
         tls=engine.tls,
         requests_file=tally.to_dict(counts.started) if plan.requests else None,
         labels=recorder.labels(),
+        series=recorder.series.seconds(),
+        warmup=engine.warmup,
         reason=engine.reason,
     )
 

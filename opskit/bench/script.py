@@ -43,6 +43,7 @@ class Script:
         self.made = self.shown = 0
         self.seconds = 0.0  # in the script's functions
         self._plan = plan
+        self._most = None if plan.warmup else plan.number  # a warm-up takes no one knows how many
         self._maker = Maker(plan)
         self._others = others
         self._taken = 0
@@ -130,9 +131,7 @@ class Script:
 
     def _make(self) -> None:
         try:
-            request = (
-                None if self.made == self._plan.number else self.hooks.make(self.made, self._plan, self._maker)
-            )
+            request = None if self.made == self._most else self.hooks.make(self.made, self._plan, self._maker)
         except OpskitError as error:
             self._bad_request = True
             self._fail(error)

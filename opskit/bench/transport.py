@@ -166,6 +166,11 @@ class Dialer:
             sock.close()
             raise
 
+    def count_anew(self) -> None:
+        """What came before was the warm-up."""
+        if self.sessions is not None:
+            self.sessions.resumed = 0
+
     def wrap(self, sock: Any, origin: Origin) -> "ssl.SSLSocket":
         """TLS around a connected socket; its handshake is still to be driven."""
         if self._context is None:

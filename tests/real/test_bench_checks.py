@@ -197,3 +197,15 @@ def test_a_bad_check_is_refused_before_the_run(nginx: Nginx) -> None:
     assert "not a regular expression" in ran.err
     assert "(in 'body ~ a(b', at character 9)" in ran.err
     assert nginx.requests(0) == []
+
+
+def test_a_warm_up_is_not_checked_and_parts_add_up(nginx: Nginx, tmp_path: Path) -> None:
+    path = tmp_path / "failures.har"
+    check = ("bench", "--json", "-k", "-n", "40", "-c", "2", "--check", "body ~ lost", f"{nginx.url}/search")
+    warm = opskit(*check, "--warmup", "300ms", "--save-failures", str(path))
+    assert (warm.data["checks"]["checked"], warm.data["failures"]) == (40, {"check": 40})
+    assert len(entries(path)) == 5
+    shared = opskit(*check, "--processes", "2")
+    assert shared.data["checks"] == {"checked": 40, "failed": {"body ~ lost": 40}}
+    refused = opskit(*check, "--processes", "2", "--save-failures", str(path))
+    assert (refused.code, "need one process" in refused.err) == (2, True)
