@@ -40,3 +40,8 @@ def url(text: str) -> str:
 def target(text: str) -> str:
     """A request target, path and query, treated as `url` treats it."""
     return url(f"http://host{text}").removeprefix("http://host")
+
+
+def form(text: str) -> str:
+    """The body of a form (application/x-www-form-urlencoded) without the values that are named like secrets."""
+    return _SECRET_PARAMETER.sub(rf"\1={MASK}", text)

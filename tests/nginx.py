@@ -42,6 +42,7 @@ http {{
         location /status/500 {{ return 500; }}
         location /from {{ return 200 "$remote_addr\\n"; }}
         location /tls {{ return 200 "$ssl_protocol $ssl_cipher '$ssl_server_name'\\n"; }}
+        location /resumed {{ return 200 "$ssl_session_reused\n"; }}
         location /ten/ {{ keepalive_requests 10; alias {directory}/www/; }}
     }}
     server {{

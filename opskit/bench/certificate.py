@@ -28,6 +28,7 @@ def tls_facts(sock: "ssl.SSLSocket") -> TlsFacts:
         key_bits=key_bits(certificate) if certificate else 0,
         cipher_bits=cipher_bits,
         server_name=sock.server_hostname if isinstance(sock.server_hostname, str) else None,
+        alpn=sock.selected_alpn_protocol(),
     )
 
 

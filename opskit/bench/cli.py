@@ -9,6 +9,8 @@ from opskit.options import Json, Quiet
 from opskit.outcome import ErrorNote, ExitCode, Outcome
 
 if TYPE_CHECKING:
+    from opskit.bench.exchanges import FailingExchanges
+    from opskit.bench.hooks import Hooks
     from opskit.bench.plan import Plan, RequestsFile, Route, Schedule, Shape, Tls
     from opskit.bench.results import Results
     from opskit.bench.rows import RowSpool
@@ -41,7 +43,7 @@ def bench(
     order: Annotated[
         str, typer.Option(help="sequential (and from the top again), random (shuffled), or once (end with the file).")
     ] = "sequential",
-    seed: Annotated[int | None, typer.Option(help="Make --order random repeat itself.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Make what is drawn by chance repeat itself.")] = None,
     number: Annotated[
         int | None, typer.Option("-n", "--number", help="Requests in all. [1; with -R every line once; with -t no limit]")
     ] = None,
@@ -72,7 +74,7 @@ def bench(
     connect_to: Annotated[str | None, typer.Option("--connect-to", metavar="HOST:PORT", help="Connect there instead of to the URL's host.")] = None,
     proxy: Annotated[str | None, typer.Option("-X", "--proxy", metavar="HOST[:PORT]", help="Go through an HTTP proxy; https by CONNECT.")] = None,
     proxy_auth: Annotated[str | None, typer.Option("-P", "--proxy-auth", metavar="USER:PASS", help="Basic authentication for the proxy.")] = None,
-    local_address: Annotated[str | None, typer.Option("-B", "--local-address", metavar="ADDRESS", help="Connect from this address.")] = None,
+    local_address: Annotated[str | None, typer.Option("-B", "--local-address", metavar="ADDRESS,…", help="Connect from these addresses, in turn.")] = None,
     buffer: Annotated[int | None, typer.Option("-b", "--buffer", metavar="BYTES", help="Socket buffers, both ways.")] = None,
     cacert: Annotated[str | None, typer.Option("--cacert", metavar="FILE", help="Trust the certificates in this PEM file.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Do not verify the server's certificate.")] = False,
@@ -80,6 +82,15 @@ def bench(
     protocol: Annotated[str, typer.Option("-f", "--tls", metavar="VERSION", help="ALL, TLS1, TLS1.1, TLS1.2 or TLS1.3.")] = "ALL",
     ciphers: Annotated[str | None, typer.Option("-Z", "--ciphers", help="OpenSSL cipher list, up to TLS 1.2.")] = None,
     no_sni: Annotated[bool, typer.Option("-I", "--no-sni", help="Send no server name; the certificate's name is not checked.")] = False,
+    check: Annotated[list[str] | None, typer.Option("--check", metavar="COND", help="What must hold of an answer: status=200,204, 'length > 0', 'body ~ REGEX', 'header.NAME ~ REGEX'; may repeat.")] = None,
+    check_sample: Annotated[str | None, typer.Option("--check-sample", metavar="SHARE", help="Check only so many of the answers, by chance: 1%.")] = None,
+    save_failures: Annotated[str | None, typer.Option("--save-failures", metavar="FILE", help="Keep the first 20 failing exchanges, 5 of a kind, as HAR.")] = None,
+    redirects: Annotated[int, typer.Option("--redirects", metavar="N", help="Follow up to N redirects for each request; 0 follows none.")] = 0,
+    script: Annotated[str | None, typer.Option("--script", metavar="FILE", help="Python functions that make requests, request(i), or are shown answers, response(r).")] = None,
+    key: Annotated[str | None, typer.Option("--key", metavar="FILE", help="The key of -E, where it has a PEM file of its own.")] = None,
+    tls_min: Annotated[str | None, typer.Option("--tls-min", metavar="VERSION", help="The lowest TLS version to accept, as for -f.")] = None,
+    tls_max: Annotated[str | None, typer.Option("--tls-max", metavar="VERSION", help="The highest.")] = None,
+    tls_resume: Annotated[bool, typer.Option("--tls-resume", help="Let new connections resume TLS sessions; else each handshake is in full.")] = False,
     warmup: Annotated[str | None, typer.Option("--warmup", metavar="TIME", help="Send this long before the run, and leave it out of the figures.")] = None,
     processes: Annotated[str, typer.Option("--processes", metavar="N", help="So many processes share the run; auto is one a core.")] = "1",
     junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a case for each --fail-if.")] = None,
@@ -111,11 +122,12 @@ def bench(
 
     Exit codes: 0 the run was carried out, whatever the server answered; 1 a
     --fail-if held; 2 the call or the file is wrong; 3 not one request got an
-    answer; 4 a bad line ended the run; 130 Ctrl-C ended it. Start with `opskit target` for a server
+    answer; 4 a bad line or the script ended the run; 130 Ctrl-C ended it. Start with `opskit target` for a server
     to try it on.
     """
+    from opskit.bench import har, verdict
     from opskit.bench import plan as plans
-    from opskit.bench import verdict
+    from opskit.bench.checks import parse_checks
     from opskit.bench.progress import VerboseTrace, progress
     from opskit.bench.report import ab, ci
     from opskit.bench.run import carry_out
@@ -130,31 +142,36 @@ def bench(
     shown = plans.one_of("html" if html or table or row or cell else form, FORMATS, "--format")
     file = _requests_file(requests, requests_format, order, seed)
     thresholds = parse_thresholds(fail_if or ())
+    hooks = _hooks(script, file)
     time = parse_duration(seconds, bare="s") if seconds is not None else None
     target = plans.parse_url(url) if url is not None else None
     plan = plans.Plan(
         url=target,
         requests=file,
-        number=number if number is not None or file or time is not None or rate else 1,
+        number=number if number is not None or file or time is not None or rate or (hooks and hooks.request) else 1,
         seconds=time,
         warmup=parse_duration(warmup, bare="s") if warmup is not None else 0.0,
         concurrency=concurrency,
         request_limit=parse_duration(limit, bare="s"),
         shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive),
         route=_route(unix_socket, connect_to, proxy, proxy_auth, local_address, buffer),
-        tls=_tls(insecure, cacert, certificate, protocol, ciphers, no_sni),
+        tls=_tls(insecure, cacert, certificate, key, protocol, tls_min, tls_max, ciphers, no_sni, tls_resume),
         schedule=_schedule(rate, arrivals, seed),
         keep_going=keep_going,
         fail_status=fail_status,
         fail_length=fail_length,
         variable_length=variable_length,
+        checks=parse_checks(check or (), check_sample),
+        redirects=redirects,
+        script=script,
+        seed=seed,
     )  # fmt: skip
-    crew = _processes(processes, plan, one_only=bool(gnuplot) or verbosity >= 2)
-    for path in filter(None, (save, csv, gnuplot, junit)):
+    crew = _processes(processes, plan, one_only=bool(gnuplot or save_failures or script) or verbosity >= 2)
+    for path in filter(None, (save, csv, gnuplot, junit, save_failures)):
         require_writable(path)
     _warn_of_ports(plan)
     watch = progress(plan.number, quiet=quiet or as_json)
-    rows = _row_spool(gnuplot)
+    rows, failing = _row_spool(gnuplot), _failing(save_failures)
     if crew > 1:
         from opskit.bench.processes import carry_out_divided
 
@@ -165,6 +182,8 @@ def bench(
             observer=watch,
             trace=VerboseTrace(verbosity) if verbosity >= 2 else None,
             on_row=rows.add if rows else None,
+            failing=failing,
+            hooks=hooks,
             interrupts=stop_on_interrupt,
         )
     watch.done(results.completed)
@@ -178,6 +197,7 @@ def bench(
             (csv, lambda path: write_lines(path, ab.csv(results))),
             (gnuplot if rows else None, lambda path: write_lines(path, rows.lines() if rows else ())),
             (junit, lambda path: write_lines(path, ci.junit_lines(results, thresholds, found))),
+            (save_failures, lambda path: har.write(path, failing.kept if failing else ())),
         )
     )
     errors = (*((error.note(),) if error else ()), *lost, *_nothing_answered(results))
@@ -230,6 +250,21 @@ def _requests_file(path: str | None, form: str, order: str, seed: int | None) ->
     if path is None:
         return None
     return RequestsFile(path, format_of(path) if form == "auto" else form, order, seed)
+
+
+def _hooks(script: str | None, file: "RequestsFile | None") -> "Hooks | None":
+    from opskit.errors import Misuse
+
+    if script is None:
+        return None
+    from opskit.bench.hooks import load_hooks
+
+    hooks = load_hooks(script)
+    if hooks.request is not None and file is not None:
+        raise Misuse(
+            f"--script {script} has a request(i), and -R names requests too", hint="leave one of them out"
+        )
+    return hooks
 
 
 def _shape(
@@ -293,9 +328,18 @@ def _route(
         connect_to=parse_host_port(connect_to, "--connect-to") if connect_to else None,
         proxy=parse_host_port(proxy, "-X", default_port=80) if proxy else None,
         proxy_credentials=proxy_auth or "",
-        local_address=local_address,
+        local_addresses=_local_addresses(local_address),
         socket_buffer=buffer,
     )
+
+
+def _local_addresses(text: str | None) -> tuple[str, ...]:
+    from opskit.errors import Misuse
+
+    addresses = tuple(part.strip() for part in text.split(",")) if text is not None else ()
+    if not all(addresses):
+        raise Misuse(f"-B {text}: an address is missing", hint="-B 192.0.2.1,192.0.2.2, for instance")
+    return addresses
 
 
 def _schedule(rate: str | None, arrivals: str, seed: int | None) -> "Schedule | None":
@@ -313,20 +357,50 @@ def _tls(
     insecure: bool,
     ca_file: str | None,
     certificate: str | None,
+    key: str | None,
     protocol: str,
+    tls_min: str | None,
+    tls_max: str | None,
     ciphers: str | None,
     no_sni: bool,
+    resume: bool,
 ) -> "Tls":
-    from opskit.bench.plan import Tls, one_of
+    from opskit.bench.plan import Tls
+    from opskit.errors import Misuse
 
-    version = _TLS_VERSIONS[one_of(protocol.upper(), _TLS_VERSIONS, "-f")]
-    return Tls(not insecure, ca_file, certificate, version, ciphers, not no_sni)
+    if key and not certificate:
+        raise Misuse(f"--key {key} has no certificate", hint="give that with -E FILE")
+    lowest, highest = _tls_versions(protocol, tls_min, tls_max)
+    return Tls(not insecure, ca_file, certificate, key, lowest, highest, ciphers, not no_sni, resume)
+
+
+def _tls_versions(protocol: str, tls_min: str | None, tls_max: str | None) -> tuple[str | None, str | None]:
+    from opskit.bench.plan import one_of
+    from opskit.errors import Misuse
+
+    exact = _TLS_VERSIONS[one_of(protocol.upper(), _TLS_VERSIONS, "-f")]
+    names = [name for name in _TLS_VERSIONS if name != "ALL"]
+    lowest, highest = (
+        _TLS_VERSIONS[one_of(given.upper(), names, option)] if given is not None else exact
+        for given, option in ((tls_min, "--tls-min"), (tls_max, "--tls-max"))
+    )
+    if exact and (tls_min or tls_max):
+        raise Misuse("-f names one version, --tls-min and --tls-max a range", hint="give either")
+    if lowest and highest and lowest > highest:
+        raise Misuse(f"--tls-min {tls_min} is above --tls-max {tls_max}", hint="exchange them")
+    return lowest, highest
 
 
 def _row_spool(gnuplot: str | None) -> "RowSpool | None":
     from opskit.bench.rows import RowSpool
 
     return RowSpool() if gnuplot else None
+
+
+def _failing(save_failures: str | None) -> "FailingExchanges | None":
+    from opskit.bench.exchanges import FailingExchanges
+
+    return FailingExchanges() if save_failures else None
 
 
 def _write_files(*wanted: "tuple[str | None, Callable[[str], None]]") -> Iterator[ErrorNote]:
@@ -363,7 +437,7 @@ def _processes(text: str, plan: "Plan", *, one_only: bool) -> int:
     if number > 1:
         refuse_undividable(plan, number)
         if one_only:
-            raise Misuse("-g and -v tell of every request, and need one process", hint="leave --processes out")
+            raise Misuse("-g, -v, --save-failures and --script need one process", hint="leave --processes out")
     return number
 
 
@@ -375,13 +449,13 @@ def _exit_code(results: "Results") -> int:
     if not results.answered:
         return ExitCode.UNABLE
     lost = results.together is not None and results.together.lost > 0
-    return ExitCode.PARTIAL if lost or results.stop is Stop.BAD_REQUEST else ExitCode.OK
+    return ExitCode.PARTIAL if lost or results.stop in (Stop.BAD_REQUEST, Stop.SCRIPT) else ExitCode.OK
 
 
 def _nothing_answered(results: "Results") -> Iterator[ErrorNote]:
     from opskit.bench.results import Stop
 
-    if results.answered or results.stop in (Stop.INTERRUPTED, Stop.BAD_REQUEST):
+    if results.answered or results.stop in (Stop.INTERRUPTED, Stop.BAD_REQUEST, Stop.SCRIPT):
         return
     asked = "the request got no" if results.started == 1 else f"not one of {results.started:,} requests got an"
     yield ErrorNote("no_answer", f"{asked} answer: {results.reason}", _next_step(results))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from opskit.bench.plan import Prepared
 from opskit.bench.transport import Address
-from opskit.bench.wire import Head, ResponseReader
+from opskit.bench.wire import ResponseReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,8 @@ class Connection:
         "tls",
     )  # fmt: skip
 
-    def __init__(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> None:
-        self.reader = ResponseReader(memories)
+    def __init__(self, reader: ResponseReader) -> None:
+        self.reader = reader
         self.rest: memoryview | None = None
         self.handler: Callable[[Connection, int], None]
 

@@ -17,12 +17,12 @@ from typing import Protocol
 from opskit.bench.connection import Connection
 from opskit.bench.opener import Opener
 from opskit.bench.plan import Origin, Plan, Prepared, Schedule
-from opskit.bench.poller import HANGUP, READ, WRITE, Poller, best_poller
+from opskit.bench.poller import HANGUP, READ, WRITE, Poller, WorkingPoller, best_poller
 from opskit.bench.recorder import BATCH, Counts, Recorder, Row
 from opskit.bench.results import MEANING, Failure, FirstAnswer, Stop, TlsFacts, Warmup
 from opskit.bench.series import Interval
 from opskit.bench.transport import Dialer, tls_reason
-from opskit.bench.wire import BadFraming, ExtraBytes, Head, Truncated
+from opskit.bench.wire import BadFraming, ExtraBytes, Head, ResponseReader, Truncated
 from opskit.errors import OpskitError, os_reason
 
 FIRST_READ = 4 * 1024  # bytes: a head and a small body; a larger buffer costs more to make than it saves
@@ -54,10 +54,22 @@ class Trace(Protocol):
     def answered(self, head: Head, length: int) -> None: ...
 
 
+class Inspector(Protocol):
+    """Who looks into answers and has the last word on them (`--check`, `--save-failures`)."""
+
+    def begin(self) -> None: ...
+    def reader(self, memories: tuple[dict[bytes, Head], dict[bytes, Head]]) -> ResponseReader: ...
+    def judge(self, connection: Connection, head: Head, failure: Failure | None, now: int) -> Failure | None: ...
+    def failed(
+        self, request: Prepared, failure: Failure, words: str, connection: Connection | None, now: int
+    ) -> None: ...
+
+
 class Engine:
     """Runs one plan. `requests` yields the requests in order; what it raises ends the run.
 
-    `would_wait` says whether the next of them has not come yet, where that can happen.
+    `would_wait` says whether the next of them has not come yet, where that can happen; `work` is what else is
+    to be done when no socket is ready (`WorkingPoller`).
     """
 
     def __init__(
@@ -70,6 +82,8 @@ class Engine:
         would_wait: Callable[[], bool] | None = None,
         observer: Observer | None = None,
         trace: Trace | None = None,
+        inspector: Inspector | None = None,
+        work: Callable[[bool], bool] | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.plan = plan
@@ -79,8 +93,10 @@ class Engine:
         self._dialer = dialer
         self._observer = observer
         self._trace = trace
+        self._inspector = inspector
+        self._new_reader = ResponseReader if inspector is None else inspector.reader
         self._clock = clock
-        self._poller: Poller = best_poller()
+        self._poller: Poller = best_poller() if work is None else WorkingPoller(best_poller(), work)
         self._opener = Opener(self, dialer, self._poller, clock, plan.route)
         self._sink = bytearray(SINK_SIZE)
         self._memories: tuple[dict[bytes, Head], dict[bytes, Head]] = ({}, {})
@@ -106,9 +122,9 @@ class Engine:
         self._last_due = 0  # when the schedule ends at the latest
         # With none of the rarer wishes, an answer is judged by its framing alone.
         self._judging = True
-        labels = plan.requests is not None and plan.requests.format == "jsonl"
-        wishes = (plan.fail_status, plan.fail_length, trace is not None, recorder.on_row is not None, labels)
-        self._picky = any(wishes)
+        labels = plan.script is not None or (plan.requests is not None and plan.requests.format == "jsonl")
+        watched = trace is not None or inspector is not None or recorder.on_row is not None
+        self._picky = plan.fail_status or plan.fail_length or watched or labels
 
         self.stop: Stop | None = None
         self.error: OpskitError | None = None
@@ -159,6 +175,9 @@ class Engine:
         if self.stop in (None, Stop.TIME):
             self.stop, self.reason = None, ""
             self.counts, self.recorder = counts, recorder
+            self._dialer.count_anew()
+            if self._inspector is not None:
+                self._inspector.begin()
         self._connect_failures = 0
 
     def _phase(self, seconds: float | None, schedule: Schedule | None) -> None:
@@ -217,7 +236,7 @@ class Engine:
     def _patience(self, next_tick: int) -> float:
         """Seconds that the poller may wait."""
         due = min(next_tick, self._delayed[0][0]) if self._delayed else next_tick
-        if self._due is not None and self._has_place():
+        if self._due is not None and not self._starved and self._has_place():
             due = min(due, self._next_due)
         wait = due - self._clock()
         return max(0, min(wait, PIPE_LOOK) if self._starved else wait) / 1e9
@@ -312,7 +331,8 @@ class Engine:
         while self._due is not None and self._next_due <= min(now, self._last_due) and self._has_place():
             request = self._take()
             if request is None:
-                self._due, self._starved = None, 0
+                if not self._starved:  # else it has not come yet
+                    self._due = None
                 return
             due, self._next_due = self._next_due, self.begun + next(self._due)
             self._in_flight += 1
@@ -380,7 +400,7 @@ class Engine:
         except OSError as error:
             self._no_connection(request, error)
             return
-        connection = self._spare.pop() if self._spare else Connection(self._memories)
+        connection = self._spare.pop() if self._spare else Connection(self._new_reader(self._memories))
         connection.begin(request, begun, address, sock, taken_at)
         if code == errno.EAGAIN:  # the queue of a unix socket is full: connect(2)
             sock.close()
@@ -564,6 +584,8 @@ class Engine:
             failure = Failure.STATUS
         elif self.plan.fail_length and length != self.first.length:
             failure = Failure.LENGTH
+        if self._inspector is not None:
+            failure = self._inspector.judge(connection, head, failure, now)
         if failure:
             self.counts.failures[failure] += 1
             self.counts.answered_badly += 1
@@ -686,9 +708,11 @@ class Engine:
     def _no_connection(self, request: Prepared, error: OSError) -> None:
         self._give_up(request, *self._dialer.why_not(request.origin, error))
 
-    def _give_up(self, request: Prepared, failure: Failure, words: str) -> None:
+    def _give_up(
+        self, request: Prepared, failure: Failure, words: str, connection: Connection | None = None
+    ) -> None:
         """A request that got no connection: its place rests a little, so that a dead server is not hammered."""
-        self._count_failure(request, failure, words)
+        self._count_failure(request, failure, words, connection)
         rounds = min(self._connect_failures // self.plan.concurrency, 7)
         self._connect_failures += 1
         self._hold(min(FIRST_BACKOFF << rounds, LAST_BACKOFF), None, 0)
@@ -699,13 +723,17 @@ class Engine:
         assert request is not None
         self._close(connection)
         if connection.ready_at:
-            self._count_failure(request, failure, words)
+            self._count_failure(request, failure, words, connection)
             self._hold(0, None, 0)
         else:
-            self._give_up(request, failure, words)
+            self._give_up(request, failure, words, connection)
 
-    def _count_failure(self, request: Prepared, failure: Failure, words: str) -> None:
+    def _count_failure(
+        self, request: Prepared, failure: Failure, words: str, connection: Connection | None = None
+    ) -> None:
         self.counts.failures[failure] += 1
+        if self._inspector is not None:
+            self._inspector.failed(request, failure, words, connection, self._clock())
         self.reason = self.reason or words
         if request.label is not None:
             self.recorder.labelled(request.label, None)

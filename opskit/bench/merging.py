@@ -15,7 +15,7 @@ from opskit.errors import OpskitError
 Key = TypeVar("Key")
 
 # How the parts ended, gravest first: it is how the whole ended.
-_GRAVEST = (Stop.INTERRUPTED, Stop.BAD_REQUEST, Stop.DEAD, Stop.TIME, Stop.FINISHED)
+_GRAVEST = (Stop.INTERRUPTED, Stop.BAD_REQUEST, Stop.SCRIPT, Stop.DEAD, Stop.TIME, Stop.FINISHED)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def merged(plan: Plan, parts: Sequence[Part], lost: int = 0) -> Part:
         tls=next((r.tls for r in each if r.tls), None),
         requests_file=tally.to_dict(started) if plan.requests else None,
         labels=_labels([label for r in each for label in r.labels]),
+        checks=dict(_added(r.checks or {} for r in each)) if first.checks is not None else None,
         series=series.seconds(),
         warmup=replace(first.warmup, requests=sum(r.warmup.requests for r in each if r.warmup))
         if first.warmup
@@ -68,6 +69,7 @@ def merged(plan: Plan, parts: Sequence[Part], lost: int = 0) -> Part:
 
 _SUMMED = (
     "started", "received", "body", "sent", "opened", "reused", "kept", "resent", "unsent", "lower_bounds",
+    "redirected", "resumed", "checked",
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The parser of `wire` in plain Python, for platforms where httptools has no wheel: h11."""
 
 import re
+from collections.abc import Callable
 
 import h11
 
@@ -36,9 +37,14 @@ def parse_head(data: bytes) -> RawHead:
     return RawHead(event.http_version.decode(), event.status_code, fields)
 
 
+def _forget(piece: bytes) -> None:
+    """What is only counted."""
+
+
 class _Chunks:
-    def __init__(self) -> None:
+    def __init__(self, keep: Callable[[bytes], None] = _forget) -> None:
         self.size = 0
+        self._keep = keep
         self._connection = _client()
         self._connection.receive_data(_CHUNKED_HEAD)
         self._connection.next_event()
@@ -50,6 +56,7 @@ class _Chunks:
                 event = self._connection.next_event()
                 if isinstance(event, h11.Data):
                     self.size += len(event.data)
+                    self._keep(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
                     if self._connection.trailing_data[0]:
                         raise ExtraBytes
@@ -60,6 +67,6 @@ class _Chunks:
             raise BadFraming(str(error)) from error
 
 
-def chunked_body() -> _Chunks:
-    """A reader of one chunked body."""
-    return _Chunks()
+def chunked_body(keep: Callable[[bytes], None] = _forget) -> _Chunks:
+    """A reader of one chunked body, which hands each decoded piece to `keep`."""
+    return _Chunks(keep)

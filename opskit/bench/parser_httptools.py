@@ -1,6 +1,7 @@
 """The parser of `wire` at C speed: llhttp, through httptools."""
 
 import re
+from collections.abc import Callable
 
 import httptools
 
@@ -70,6 +71,16 @@ class _Chunks:
         return self._done
 
 
-def chunked_body() -> _Chunks:
-    """A reader of one chunked body."""
-    return _Chunks()
+class _KeptChunks(_Chunks):
+    def __init__(self, keep: Callable[[bytes], None]) -> None:
+        self._keep = keep
+        super().__init__()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._keep(body)
+
+
+def chunked_body(keep: Callable[[bytes], None] | None = None) -> _Chunks:
+    """A reader of one chunked body, which hands each decoded piece to `keep`."""
+    return _Chunks() if keep is None else _KeptChunks(keep)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from opskit.bench.checks import Checks
 from opskit.bench.schedule import Segment, due_times
 from opskit.errors import Misuse
 
@@ -100,20 +101,24 @@ class Route:
     connect_to: tuple[str, int] | None = None
     proxy: tuple[str, int] | None = None
     proxy_credentials: str = ""
-    local_address: str | None = None
+    local_addresses: tuple[str, ...] = ()  # to connect from, in turn
     socket_buffer: int | None = None  # bytes, for sending and receiving
 
 
 @dataclass(frozen=True)
 class Tls:
-    """How https is spoken. `version` is a member name of ssl.TLSVersion, for exactly that one."""
+    """How https is spoken. `lowest` and `highest` are member names of ssl.TLSVersion."""
 
     verify: bool = True
     ca_file: str | None = None
-    certificate: str | None = None  # PEM with chain and key
-    version: str | None = None
+    certificate: str | None = None  # PEM with the chain, and with the key where that has no file of its own
+    key: str | None = None
+    lowest: str | None = None
+    highest: str | None = None
     ciphers: str | None = None
     server_name: bool = True
+    resume: bool = False
+    alpn: tuple[str, ...] = ("http/1.1",)
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,10 @@ class Plan:
     fail_status: bool = False
     fail_length: bool = False
     variable_length: bool = False  # ab's -l: no length is expected
+    checks: Checks | None = None
+    redirects: int = 0  # that are followed for one request
+    script: str | None = None  # the file of `--script`
+    seed: int | None = None  # of what is drawn by chance
 
     @property
     def once(self) -> bool:
@@ -324,10 +333,14 @@ def connect_request(origin: Origin, route: Route) -> bytes:
 
 def refuse_contradictions(plan: Plan) -> None:
     """What no single option shows to be wrong. Raises Misuse."""
-    if plan.url is None and plan.requests is None:
+    if plan.url is None and plan.requests is None and plan.script is None:
         raise Misuse(
             "no URL and no -R file",
             hint="opskit bench http://127.0.0.1:8080/ or opskit bench -R requests.txt http://127.0.0.1:8080/search?q=",
+        )
+    if plan.redirects < 0:
+        raise Misuse(
+            f"--redirects {plan.redirects}: not a number of redirects", hint="--redirects 5, for instance"
         )
     if plan.number is not None and plan.number < 1:
         raise Misuse(f"-n {plan.number}: at least one request is needed", hint="-n 1000, for instance")
@@ -337,14 +350,14 @@ def refuse_contradictions(plan: Plan) -> None:
         raise Misuse(f"-b {plan.route.socket_buffer}: not a size of a buffer", hint="-b 65536, for instance")
     if plan.concurrency < 1:
         raise Misuse(f"-c {plan.concurrency}: at least one at a time is needed", hint="-c 10, for instance")
-    if plan.schedule is not None and not (plan.number or plan.seconds or plan.requests):
+    if plan.schedule is not None and not (plan.number or plan.seconds or plan.requests or plan.script):
         raise Misuse("--rate says no end", hint="add -t 30s, or -n 1000")
     if plan.number is not None and plan.concurrency > plan.number:
         raise Misuse(
             f"-c {plan.concurrency} at once, but only -n {plan.number} requests in all",
             hint=f"add -n {max(1000, plan.concurrency * 10)}, or lower -c",
         )
-    if plan.route.local_address and plan.route.unix_socket:
+    if plan.route.local_addresses and plan.route.unix_socket:
         raise Misuse(
             "-B and --unix-socket exclude each other", hint="a unix socket has no address to connect from"
         )

@@ -5,6 +5,7 @@ Both watch by level and speak the same masks.
 
 import select
 import selectors
+from collections.abc import Callable
 from typing import Protocol
 
 READ = 1
@@ -66,3 +67,23 @@ def _events(mask: int) -> int:
 
 def best_poller() -> Poller:
     return EpollPoller() if hasattr(select, "epoll") else SelectorPoller()
+
+
+class WorkingPoller:
+    """A poller that lets `work` use the time in which no socket is ready.
+
+    `work` is told whether sockets wait, and says whether they should be looked at again at once.
+    """
+
+    def __init__(self, poller: Poller, work: Callable[[bool], bool]) -> None:
+        self._poll = poller.poll
+        self._work = work
+        self.watch = poller.watch
+        self.change = poller.change
+        self.forget = poller.forget
+        self.close = poller.close
+
+    def poll(self, seconds: float) -> list[tuple[int, int]]:
+        found = self._poll(0)
+        more = self._work(bool(found))
+        return found or self._poll(0 if more else seconds)

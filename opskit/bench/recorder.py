@@ -29,6 +29,7 @@ class Counts:
     kept: int = 0
     resent: int = 0
     unsent: int = 0
+    redirected: int = 0
     lower_bounds: int = 0
     answered_badly: int = 0  # failures of requests that have a whole answer
 

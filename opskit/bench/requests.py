@@ -5,7 +5,7 @@ The i-th request of a run is the i-th line of the file, from the top again when 
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
@@ -167,7 +167,7 @@ _PLAIN_URL = re.compile(rb"(https?://[^/?#@\x00-\x20\x7f-\xff]+)(/[\x21\x22\x24-
 
 def _from_urls(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
     """Lines that are whole URLs."""
-    make = _Maker(plan)
+    make = Maker(plan)
     heads: dict[bytes, tuple[Origin, bytes, bytes]] = {}
     for number, line in lines:
         plain = _PLAIN_URL.fullmatch(line)
@@ -206,7 +206,7 @@ def _start_of(line: bytes) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-class _Maker:
+class Maker:
     """Makes requests of URLs; the head of each origin is built once."""
 
     def __init__(self, plan: Plan) -> None:
@@ -230,6 +230,13 @@ class _Maker:
         origin, before, after = self.head(url)
         return Prepared(before + url.target + after, origin, self._plan.shape.method == "HEAD", None)
 
+    def described(self, entry: "Entry") -> Prepared:
+        """The request that an object describes. Raises Misuse."""
+        url, shape = entry.url(self._plan.url), entry.shape(self._plan.shape)
+        if url.credentials:
+            shape = replace(shape, credentials=url.credentials)
+        return self.special(url, entry.method(self._plan.shape), shape, entry.get("label", None))
+
     def special(self, url: Url, method: str, shape: Shape, label: str | None) -> Prepared:
         """A request with a method, headers or body of its own."""
         origin = self._origins.setdefault(url.origin, url.origin)
@@ -237,7 +244,9 @@ class _Maker:
         return Prepared(before + url.target + after, origin, method == "HEAD", label)
 
 
-_JSON_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+Kind = tuple[type | tuple[type, ...], str]  # what a value must be, and that in words
+
+_JSON_TYPES: dict[str, Kind] = {
     "method": (str, "a string"),
     "url": (str, "a string"),
     "headers": (dict, "an object of strings"),
@@ -248,19 +257,81 @@ _JSON_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
 
 def _from_jsonl(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
     """{"method", "url", "headers", "body", "label"} a line, each of them optional where there is a base URL."""
-    make = _Maker(plan)
+    make = Maker(plan)
     for number, line in lines:
         entry = _JsonLine(name, number, line)
-        url = entry.url(plan.url)
         if entry.get("url", "").encode().translate(None, PLAIN):
             tally.encoded += 1
-        shape = entry.shape(plan.shape)
-        if url.credentials:
-            shape = replace(shape, credentials=url.credentials)
-        yield make.special(url, entry.method(plan.shape), shape, entry.get("label", None))
+        yield make.described(entry)
 
 
-class _JsonLine:
+class Entry:
+    """A request as an object of its parts; `wrong` says where it stands."""
+
+    value: dict[str, Any]
+
+    def wrong(self, key: str, message: str) -> Misuse:
+        raise NotImplementedError
+
+    def check(self, types: Mapping[str, Kind]) -> None:
+        """Refuse what is not among the keys and types. Raises Misuse."""
+        for key, value in self.value.items():
+            if key not in types:
+                raise self.wrong(key, f"unknown key '{key}'; expected one of {', '.join(types)}")
+            kind, words = types[key]
+            if not isinstance(value, kind):
+                raise self.wrong(key, f"'{key}' must be {words}")
+            if key == "headers" and not _all_texts(self.value["headers"]):
+                raise self.wrong(key, f"'headers' must be {words}")
+
+    def get(self, key: str, default: Any) -> Any:
+        return self.value.get(key, default)
+
+    def method(self, shape: Shape) -> str:
+        try:
+            return parse_method(self.get("method", shape.method)).upper()
+        except Misuse as error:
+            raise self.wrong("method", f"{error.message.removeprefix('-m ')}; {error.hint}") from error
+
+    def url(self, base: Url | None) -> Url:
+        text = self.get("url", "")
+        try:
+            if has_scheme(text):
+                return parse_url(text)
+            if base is not None:
+                return Url(base.origin, _joined(base.target, sendable(text.encode("utf-8", "surrogatepass"))))
+        except OpskitError as error:
+            raise self.wrong("url", error.message) from error
+        raise self.wrong("url", "'url' must be a whole URL, because the command line gives no base URL")
+
+    def shape(self, shape: Shape) -> Shape:
+        own = tuple(self.get("headers", {}).items())
+        try:
+            own = tuple(parse_header(f"{name}: {value}") for name, value in own)
+        except Misuse as error:
+            raise self.wrong("headers", error.message.removeprefix("-H ")) from error
+        names = {name.lower() for name, _ in own}
+        headers = tuple(pair for pair in shape.headers if pair[0].lower() not in names) + own
+        body = self.get("body", None)
+        if body is None:
+            return replace(shape, headers=headers)
+        if isinstance(body, str):
+            body = body.encode("utf-8", "surrogatepass")
+        if isinstance(body, bytes):
+            return replace(shape, headers=headers, body=body)
+        return replace(shape, headers=headers, body=json.dumps(body).encode(), content_type="application/json")
+
+
+def _joined(base: bytes, target: bytes) -> bytes:
+    """One after the other, but for the slash that a URL without a path has got."""
+    return target if base == b"/" and target.startswith(b"/") else base + target
+
+
+def _all_texts(headers: dict[Any, Any]) -> bool:
+    return all(isinstance(part, str) for pair in headers.items() for part in pair)
+
+
+class _JsonLine(Entry):
     """One line of a .jsonl file; everything wrong with it is said with line and column."""
 
     def __init__(self, name: str, number: int, line: bytes) -> None:
@@ -276,17 +347,10 @@ class _JsonLine:
             raise self._error(1, f"JSON that cannot be read: {error}") from error
         if not isinstance(self.value, dict):
             raise self._error(1, 'expected an object such as {"url": "/path"}')
-        for key, value in self.value.items():
-            self._check(key, value)
+        self.check(_JSON_TYPES)
 
-    def _check(self, key: str, value: object) -> None:
-        if key not in _JSON_TYPES:
-            raise self._error(self._column(key), f"unknown key '{key}'; expected one of {', '.join(_JSON_TYPES)}")
-        kind, words = _JSON_TYPES[key]
-        if not isinstance(value, kind):
-            raise self._error(self._column(key), f"'{key}' must be {words}")
-        if key == "headers" and not all(isinstance(part, str) for part in self.value["headers"].values()):
-            raise self._error(self._column(key), f"'headers' must be {words}")
+    def wrong(self, key: str, message: str) -> Misuse:
+        return self._error(self._column(key), message)
 
     def _column(self, key: str) -> int:
         return max(self._text.find(json.dumps(key)), 0) + 1
@@ -295,45 +359,6 @@ class _JsonLine:
         return Misuse(
             f"{_place(self._name, self._number, column)}: {message}", hint=f"the line is: {self._text[:100]}"
         )
-
-    def get(self, key: str, default: Any) -> Any:
-        return self.value.get(key, default)
-
-    def method(self, shape: Shape) -> str:
-        try:
-            return parse_method(self.get("method", shape.method)).upper()
-        except Misuse as error:
-            raise self._error(
-                self._column("method"), f"{error.message.removeprefix('-m ')}; {error.hint}"
-            ) from error
-
-    def url(self, base: Url | None) -> Url:
-        text = self.get("url", "")
-        try:
-            if has_scheme(text):
-                return parse_url(text)
-            if base is not None:
-                return Url(base.origin, base.target + sendable(text.encode("utf-8", "surrogatepass")))
-        except OpskitError as error:
-            raise self._error(self._column("url"), error.message) from error
-        raise self._error(
-            self._column("url"), "'url' must be a whole URL, because the command line gives no base URL"
-        )
-
-    def shape(self, shape: Shape) -> Shape:
-        own = tuple(self.get("headers", {}).items())
-        try:
-            own = tuple(parse_header(f"{name}: {value}") for name, value in own)
-        except Misuse as error:
-            raise self._error(self._column("headers"), error.message.removeprefix("-H ")) from error
-        names = {name.lower() for name, _ in own}
-        headers = tuple(pair for pair in shape.headers if pair[0].lower() not in names) + own
-        body = self.get("body", None)
-        if body is None:
-            return replace(shape, headers=headers)
-        if isinstance(body, str):
-            return replace(shape, headers=headers, body=body.encode("utf-8", "surrogatepass"))
-        return replace(shape, headers=headers, body=json.dumps(body).encode(), content_type="application/json")
 
 
 # Common and combined log format: the request line is the first quoted field after the time.
@@ -346,7 +371,7 @@ def _from_access_log(plan: Plan, lines: Iterator[Line], name: str, tally: Tally)
     assert plan.url is not None
     base = plan.url
     prefix = base.target.rstrip(b"/")
-    make = _Maker(plan)
+    make = Maker(plan)
     for _, line in lines:
         match = _LOG_LINE.match(line)
         words = _unescaped(match[1]).split(b" ") if match else []

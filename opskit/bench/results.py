@@ -27,6 +27,8 @@ class Failure(StrEnum):
     EXTRA_BYTES = "extra_bytes"
     STATUS = "status"
     LENGTH = "length"
+    CHECK = "check"
+    REDIRECT = "redirect"
     CUT_OFF = "cut_off"
     LOCAL = "local"
 
@@ -47,6 +49,8 @@ MEANING = {
     Failure.EXTRA_BYTES: "bytes came after the end of the answer",
     Failure.STATUS: "a status of 400 or more (--fail-status)",
     Failure.LENGTH: "not as long as the first answer (--fail-length)",
+    Failure.CHECK: "the answer is not as --check says",
+    Failure.REDIRECT: "redirects that lead nowhere, or too many of them (--redirects)",
     Failure.CUT_OFF: "still in flight when the run ended",
     Failure.LOCAL: "this machine had no ports, descriptors or memory left",
 }
@@ -60,6 +64,7 @@ class Stop(StrEnum):
     INTERRUPTED = "interrupted"
     DEAD = "dead"  # the first 10 × concurrency requests all failed
     BAD_REQUEST = "bad_request"  # a line of the file could not be made into a request
+    SCRIPT = "script"  # a function of the script failed
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class Run:
     started_at: float  # epoch seconds
     requests_file: str | None = None
     proxy: str | None = None
+    local_addresses: str = ""  # connected from in turn; separated by commas
     body_sent: bool = False
     variable_length: bool = False
     version: str = ""
@@ -93,13 +99,14 @@ class FirstAnswer:
 
 @dataclass(frozen=True)
 class TlsFacts:
-    """The first connection's TLS: protocol, cipher, bits of the server's key and of the cipher."""
+    """The first connection's TLS: protocol, cipher, bits of the server's key and of the cipher; ALPN's choice."""
 
     protocol: str
     cipher: str
     key_bits: int
     cipher_bits: int
     server_name: str | None
+    alpn: str | None = None
 
 
 @dataclass(frozen=True)
@@ -195,12 +202,17 @@ class Results:
     kept: int  # answers after which the server kept the connection
     resent: int  # requests sent again because a reused connection turned out closed
     unsent: int  # requests that were due before the end, but never begun
+    redirected: int  # redirects that were followed
+    resumed: int  # TLS handshakes that took up a session
     lower_bounds: int  # samples in `total` that ended by a limit: it took at least so long
     latencies: Latencies
     first: FirstAnswer | None = None
     tls: TlsFacts | None = None
     requests_file: Mapping[str, int] | None = None
     labels: tuple[LabelTimes, ...] = ()
+    checks: Mapping[str, int] | None = None  # each --check, and of how many answers it did not hold
+    checked: int = 0  # answers that the checks were made of
+    script: Mapping[str, float] | None = None  # requests it made, responses it was shown, seconds in it
     series: tuple[Second, ...] = ()
     warmup: Warmup | None = None
     together: Together | None = None
@@ -247,6 +259,7 @@ class Results:
             "url": self.run.url,
             "concurrency": self.run.concurrency,
             "keep_alive": self.run.keep_alive,
+            "local_addresses": self.run.local_addresses.split(",") if self.run.local_addresses else [],
             "stop": self.stop.value,
             "requests": {
                 "planned": self.planned,
@@ -257,6 +270,7 @@ class Results:
                 "non_2xx": self.non_2xx,
                 "resent": self.resent,
                 "unsent": self.unsent,
+                "redirected": self.redirected,
             },
             "failures": dict(self.failures),
             "status": {str(code): count for code, count in sorted(self.status.items())},
@@ -268,7 +282,9 @@ class Results:
             "latency_lower_bounds": self.lower_bounds,
             "requests_file": dict(self.requests_file) if self.requests_file is not None else None,
             "labels": [_label_dict(label) for label in self.labels],
-            "tls": asdict(self.tls) if self.tls else None,
+            "checks": {"checked": self.checked, "failed": dict(self.checks)} if self.checks is not None else None,
+            "script": dict(self.script) if self.script is not None else None,
+            "tls": self._tls_dict(),
             "cpu_share": self.cpu_share,
             "loop_lag_ms": summarise(self.latencies.loop).to_dict(),
             "warmup": asdict(self.warmup) if self.warmup else None,
@@ -276,6 +292,11 @@ class Results:
             "ports": asdict(self.ports) if self.ports else None,
             "series": [second.to_dict() for second in self.series],
         }
+
+    def _tls_dict(self) -> dict[str, Any] | None:
+        if self.tls is None:
+            return None
+        return {**asdict(self.tls), "handshakes": self.latencies.tls.count, "resumed": self.resumed}
 
     def _latency_dict(self) -> dict[str, dict[str, float]]:
         """With a rate also `service`, from when a request was sent, and `response`, from when it was due."""
@@ -309,6 +330,8 @@ def to_saved(results: Results) -> dict[str, Any]:
         "first": asdict(results.first) if results.first else None,
         "tls": asdict(results.tls) if results.tls else None,
         "requests_file": dict(results.requests_file) if results.requests_file is not None else None,
+        "checks": dict(results.checks) if results.checks is not None else None,
+        "script": dict(results.script) if results.script is not None else None,
         "histograms": {name: _packed(each) for name, each in results.latencies.named().items()},
         "labels": [
             {"label": each.label, "failed": each.failed, "histogram": _packed(each.total)}
@@ -333,6 +356,10 @@ def from_saved(saved: Mapping[str, Any]) -> Results:
         first=FirstAnswer(**_fitting(FirstAnswer, saved["first"])) if saved["first"] else None,
         tls=TlsFacts(**_fitting(TlsFacts, saved["tls"])) if saved["tls"] else None,
         requests_file=None if file is None else {name: _count(file[name]) for name in _FILE_COUNTS},
+        checks=None if saved["checks"] is None else {_text(n): _count(c) for n, c in saved["checks"].items()},
+        script=None
+        if saved["script"] is None
+        else {name: _number(saved["script"][name]) for name in _SCRIPT_FIGURES},
         latencies=Latencies(**{name: _unpacked(each) for name, each in saved["histograms"].items()}),
         labels=tuple(
             LabelTimes(_text(each["label"]), _count(each["failed"]), _unpacked(each["histogram"]))
@@ -366,6 +393,12 @@ def _count(value: object) -> int:
     raise ValueError(f"{value!r} is no count")
 
 
+def _number(value: object) -> float:
+    if isinstance(value, int | float) and 0 <= value < _MOST:
+        return value
+    raise ValueError(f"{value!r} is no number")
+
+
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
@@ -373,9 +406,10 @@ def _text(value: object) -> str:
 
 
 _FILE_COUNTS = ("lines", "encoded", "skipped", "wrapped")
+_SCRIPT_FIGURES = ("requests", "responses", "seconds")
 _PLAIN_FIELDS = (
     "planned", "started", "seconds", "cpu_share", "received", "body", "sent", "opened", "reused", "kept", "resent",
-    "unsent", "lower_bounds", "reason",
+    "unsent", "redirected", "resumed", "lower_bounds", "checked", "reason",
 )  # fmt: skip
 
 

@@ -7,12 +7,17 @@ from dataclasses import replace
 
 from opskit import __version__, redact
 from opskit.bench.engine import Engine, Observer, Trace
+from opskit.bench.exchanges import FailingExchanges
+from opskit.bench.following import Following
+from opskit.bench.hooks import Hooks
+from opskit.bench.inspection import Inspection
 from opskit.bench.merging import Part
 from opskit.bench.plan import Plan, Url, refuse_contradictions
 from opskit.bench.ports import ports_of
 from opskit.bench.recorder import Recorder, Row
 from opskit.bench.requests import PipeFed, Tally, request_stream
 from opskit.bench.results import Results, Run, Stop
+from opskit.bench.script import Script
 from opskit.bench.transport import SPARE_DESCRIPTORS, Dialer, raise_descriptor_limit
 from opskit.errors import OpskitError
 
@@ -32,21 +37,29 @@ class Session:
         observer: Observer | None = None,
         trace: Trace | None = None,
         on_row: Callable[[Row], None] | None = None,
+        failing: FailingExchanges | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         raise_descriptor_limit(plan.concurrency + SPARE_DESCRIPTORS)
         self._plan = plan
         self._tally = Tally()
-        dialer = Dialer(plan)
-        requests = request_stream(plan, self._tally)
-        dialer.prepare(plan.url.origin if plan.url else None)
-        self._engine = Engine(
+        self._dialer = Dialer(plan)
+        self._script = script = _script(hooks, plan, self._tally)
+        requests = script or request_stream(plan, self._tally)
+        self._dialer.prepare(plan.url.origin if plan.url else None)
+        shown = script if hooks and hooks.response else None
+        self._inspection = Inspection(plan, failing, shown) if plan.checks or failing or shown else None
+        make_engine = Following if plan.redirects else Engine
+        self._engine = make_engine(
             plan,
             requests,
-            dialer,
+            self._dialer,
             Recorder(on_row),
-            would_wait=requests.would_wait if isinstance(requests, PipeFed) else None,
+            would_wait=requests.would_wait if isinstance(requests, PipeFed | Script) else None,
             observer=observer,
             trace=trace,
+            inspector=self._inspection,
+            work=script.work if script else None,
         )
         self.interrupt = self._engine.interrupt
 
@@ -56,7 +69,14 @@ class Session:
         clocks = time.time() - time.monotonic_ns() / 1e9
         engine.run(at)
         results = _results(self._plan, engine, self._tally, clocks + engine.begun / 1e9)
-        return Part(results, engine.recorder.series, engine.begun, self._tally, engine.error)
+        results = _with_checks(results, self._inspection)
+        if self._dialer.sessions is not None:
+            results = replace(results, resumed=self._dialer.sessions.resumed)
+        error = engine.error
+        if self._script is not None:
+            results = _with_script(results, self._script)
+            error = self._script.error or error
+        return Part(results, engine.recorder.series, engine.begun, self._tally, error)
 
 
 def carry_out(
@@ -65,18 +85,40 @@ def carry_out(
     observer: Observer | None = None,
     trace: Trace | None = None,
     on_row: Callable[[Row], None] | None = None,
+    failing: FailingExchanges | None = None,
+    hooks: Hooks | None = None,
     interrupts: Interrupts = lambda stop: nullcontext(),
 ) -> tuple[Results, OpskitError | None]:
-    """Run a plan; the error is the line of the file that ended the run early, if one did.
+    """Run a plan; the error is what ended the run early, a line of the file or the script, if one did.
 
     What can be known to be wrong is refused before the first request: raises Misuse or Unable.
     """
     refuse_contradictions(plan)
     ports = ports_of(plan)
-    session = Session(plan, observer=observer, trace=trace, on_row=on_row)
+    session = Session(plan, observer=observer, trace=trace, on_row=on_row, failing=failing, hooks=hooks)
     with interrupts(session.interrupt):
         part = session.carry_out()
     return replace(part.results, ports=ports), part.error
+
+
+def _script(hooks: Hooks | None, plan: Plan, tally: Tally) -> Script | None:
+    if hooks is None:
+        return None
+    return Script(hooks, plan, None if hooks.request else request_stream(plan, tally))
+
+
+def _with_script(results: Results, script: Script) -> Results:
+    if results.stop is not Stop.INTERRUPTED:
+        script.finish()
+    figures = {"requests": script.made, "responses": script.shown, "seconds": script.seconds}
+    return replace(results, script=figures, stop=Stop.SCRIPT if script.error else results.stop)
+
+
+def _with_checks(results: Results, inspection: Inspection | None) -> Results:
+    if inspection is None or inspection.checks is None:
+        return results
+    failed = {str(check): inspection.failed_checks[str(check)] for check in inspection.checks.checks}
+    return replace(results, checks=failed, checked=inspection.checked)
 
 
 def _results(plan: Plan, engine: Engine, tally: Tally, started_at: float) -> Results:
@@ -98,6 +140,8 @@ def _results(plan: Plan, engine: Engine, tally: Tally, started_at: float) -> Res
         kept=counts.kept,
         resent=counts.resent,
         unsent=counts.unsent,
+        redirected=counts.redirected,
+        resumed=0,
         lower_bounds=counts.lower_bounds,
         latencies=recorder.latencies(),
         first=engine.first,
@@ -123,8 +167,9 @@ def _run_facts(plan: Plan, started_at: float) -> Run:
         keep_alive=plan.shape.keep_alive,
         request_limit=plan.request_limit,
         started_at=started_at,
-        requests_file=plan.requests.path if plan.requests else None,
+        requests_file=plan.requests.path if plan.requests else plan.script,
         proxy=":".join(map(str, plan.route.proxy)) if plan.route.proxy else None,
+        local_addresses=",".join(plan.route.local_addresses),
         body_sent=plan.shape.body is not None,
         variable_length=plan.variable_length,
         version=__version__,

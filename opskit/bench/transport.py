@@ -4,8 +4,10 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opskit.bench.plan import Origin, Plan, Tls
@@ -15,6 +17,9 @@ from opskit.errors import Misuse, Unable, os_reason
 if TYPE_CHECKING:
     import ssl
 
+    from opskit.bench.resumption import Sessions
+
+_NO_NAGLE = sys.maxsize
 _ONE_SEGMENT = 1400  # bytes; what is larger is sent as several segments, which Nagle would hold back
 
 # What is tried again on its own: the call would have had to wait.
@@ -40,8 +45,9 @@ class Dialer:
         self._kind = int(socket.SOCK_STREAM) | int(getattr(socket, "SOCK_NONBLOCK", 0))
         self._buffer = plan.route.socket_buffer
         self._own_segment = 0 if plan.shape.keep_alive else _ONE_SEGMENT
-        self._local: Address | None = None
+        self._locals: dict[int, Iterator[Address]] = {}  # by family: whose turn it is
         self._context: ssl.SSLContext | None = None
+        self.sessions: Sessions | None = None
         self.would_wait = _WOULD_WAIT
         self.tls_errors: tuple[type[OSError], ...] = ()
 
@@ -51,8 +57,7 @@ class Dialer:
         `origin` is the only one, or None where each request names its own. Raises Misuse for files and
         options, Unable for a name that does not resolve.
         """
-        if self._plan.route.local_address:
-            self._local = _local_address(self._plan.route.local_address)
+        self._locals = _in_turn([_local_address(text) for text in self._plan.route.local_addresses])
         if self._plan.tls != Tls() or (origin is not None and origin.scheme == "https"):
             self._load_tls()
         if origin is None:
@@ -96,7 +101,7 @@ class Dialer:
 
     def _resolve(self, origin: Origin) -> list[Address]:
         if self._plan.route.unix_socket is not None:
-            self._own_segment = sys.maxsize  # a unix socket has no Nagle
+            self._own_segment = _NO_NAGLE  # a unix socket has none
             return [Address(int(socket.AF_UNIX), self._plan.route.unix_socket)]
         host, port = self._dialled(origin)
         try:
@@ -104,11 +109,10 @@ class Dialer:
         except UnicodeError as error:  # an empty label, or one above 63 characters
             raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
         addresses = [Address(int(family), at) for family, _, _, _, at in found]
-        if self._local is not None:
-            family = self._local.family
-            addresses = [address for address in addresses if address.family == family]
+        if self._locals:
+            addresses = [address for address in addresses if address.family in self._locals]
             if not addresses:
-                raise socket.gaierror(socket.EAI_ADDRFAMILY, "no address of the family that -B has")
+                raise socket.gaierror(socket.EAI_ADDRFAMILY, "no address of a family that -B has")
         return list(dict.fromkeys(addresses))
 
     def _dialled(self, origin: Origin) -> tuple[str, int]:
@@ -155,19 +159,30 @@ class Dialer:
             if self._buffer:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
-            if self._local is not None:
-                _bind(sock, self._local)
+            if self._locals:
+                _bind(sock, next(self._locals[address.family]))
             return sock, sock.connect_ex(address.at)
         except BaseException:
             sock.close()
             raise
+
+    def count_anew(self) -> None:
+        """What came before was the warm-up."""
+        if self.sessions is not None:
+            self.sessions.resumed = 0
 
     def wrap(self, sock: Any, origin: Origin) -> "ssl.SSLSocket":
         """TLS around a connected socket; its handshake is still to be driven."""
         if self._context is None:
             self._load_tls()
         assert self._context is not None
+        if self._own_segment != _NO_NAGLE:
+            # The end of the handshake and the request may be two small segments in a row, which Nagle would hold
+            # back until the first is acknowledged.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         name = origin.host if self._plan.tls.server_name else None
+        if self.sessions is not None:
+            return self.sessions.wrap(sock, origin, name)
         return self._context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
 
     def _load_tls(self) -> None:
@@ -176,6 +191,10 @@ class Dialer:
         self._context = tls_context(self._plan.tls)
         self.would_wait = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
         self.tls_errors = (ssl.SSLError,)
+        if self._plan.tls.resume:
+            from opskit.bench.resumption import Sessions
+
+            self.sessions = Sessions(self._context)
 
 
 def _bind(sock: Any, local: Address) -> None:
@@ -184,6 +203,11 @@ def _bind(sock: Any, local: Address) -> None:
     if without_port is not None:
         sock.setsockopt(socket.IPPROTO_IP, without_port, 1)
     sock.bind(local.at)
+
+
+def _in_turn(addresses: list[Address]) -> dict[int, Iterator[Address]]:
+    families = {address.family for address in addresses}
+    return {family: cycle([each for each in addresses if each.family == family]) for family in families}
 
 
 def _local_address(text: str) -> Address:
@@ -195,7 +219,7 @@ def _local_address(text: str) -> Address:
         raise Misuse(
             f"-B {text}: not an address of this machine: {os_reason(error)}", hint="`ip addr` lists them"
         ) from error
-    return Address(family, at)
+    return Address(int(family), at)
 
 
 def tls_context(tls: Tls) -> "ssl.SSLContext":
@@ -212,19 +236,27 @@ def tls_context(tls: Tls) -> "ssl.SSLContext":
             "give a PEM file with the certificates to trust",
         )
     if tls.certificate is not None:
-        certificate = tls.certificate
-        _or_misuse(
-            # An empty password keeps OpenSSL from asking for one on the terminal.
-            lambda: context.load_cert_chain(certificate, password=""),
-            f"-E {tls.certificate}",
-            "give one PEM file with the certificate chain and its unencrypted key",
-        )
+        _load_certificate(context, tls.certificate, tls.key)
     if tls.ciphers is not None:
         ciphers = tls.ciphers
         _or_misuse(lambda: context.set_ciphers(ciphers), f"-Z {ciphers}", "`openssl ciphers` lists the names")
-    if tls.version is not None:
-        context.minimum_version = context.maximum_version = ssl.TLSVersion[tls.version]
+    if tls.lowest is not None:
+        context.minimum_version = ssl.TLSVersion[tls.lowest]
+    if tls.highest is not None:
+        context.maximum_version = ssl.TLSVersion[tls.highest]
+    context.set_alpn_protocols(list(tls.alpn))
     return context
+
+
+def _load_certificate(context: "ssl.SSLContext", certificate: str, key: str | None) -> None:
+    if key is not None:  # OpenSSL would not say which of two files it could not read
+        _or_misuse(lambda: Path(key).open("rb").close(), f"--key {key}", "give the PEM file with the key")
+    _or_misuse(
+        # An empty password keeps OpenSSL from asking for one on the terminal.
+        lambda: context.load_cert_chain(certificate, key, password=""),
+        f"-E {certificate}" + (f" --key {key}" if key else ""),
+        "give one PEM file with the certificate chain and its unencrypted key, or the key with --key",
+    )
 
 
 def _or_misuse(load: Callable[[], None], option: str, hint: str) -> None:

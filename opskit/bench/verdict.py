@@ -56,7 +56,7 @@ def _doubts(results: Results) -> Iterator[tuple[Doubt, str]]:
     if results.together and results.together.lost:
         lost, parts = results.together.lost, results.together.parts
         yield Doubt.PARTIAL, f"{lost} of {parts} parts of the run were lost; the figures are those of the rest"
-    if results.stop in (Stop.INTERRUPTED, Stop.DEAD, Stop.BAD_REQUEST):
+    if results.stop in _ENDS:
         yield Doubt.PARTIAL, f"ended after {results.started:,} requests: {_ENDS[results.stop]}"
     elif cut:
         yield Doubt.PARTIAL, f"{cut:,} requests were in flight when the run ended"
@@ -77,6 +77,7 @@ _ENDS = {
     Stop.INTERRUPTED: "Ctrl-C",
     Stop.DEAD: "nothing answered",
     Stop.BAD_REQUEST: "a bad line in the file",
+    Stop.SCRIPT: "the script failed",
 }
 
 

@@ -122,6 +122,13 @@ def _tidied(raw: bytes) -> bytes:
     return _LINE_END.sub(b"\r\n", _FOLD.sub(b" ", raw))
 
 
+def head_lines(raw: bytes) -> tuple[str, list[tuple[str, str]]]:
+    """The status line and the fields of a head that has been read, as they came but for folded lines."""
+    first, *lines = _tidied(raw).decode("latin-1").rstrip("\r\n").split("\r\n")
+    pairs = (line.partition(":") for line in lines)
+    return first, [(name.strip(), value.strip()) for name, _, value in pairs]
+
+
 class ResponseReader:
     """Reads answers on one connection, one after the other.
 
@@ -275,7 +282,7 @@ _BODY_FEEDERS: dict[Body, Callable[[ResponseReader, bytes], bool]] = {
     Body.CLOSE: ResponseReader._feed_until_close,
 }
 
-chunked_body: Callable[[], ChunkedBody]
+chunked_body: Callable[..., ChunkedBody]
 parse_head: Callable[[bytes], RawHead]
 try:
     from opskit.bench.parser_httptools import chunked_body, parse_head

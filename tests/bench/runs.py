@@ -21,7 +21,8 @@ PLAIN = Results(
         version="0.1.0",
     ),
     stop=Stop.FINISHED, planned=10, started=10, failures={}, status={200: 10}, seconds=0.125, cpu_share=0.5,
-    received=2480, body=1000, sent=900, opened=10, reused=0, kept=0, resent=0, unsent=0, lower_bounds=0,
+    received=2480, body=1000, sent=900, opened=10, reused=0, kept=0, resent=0, unsent=0,
+    redirected=0, resumed=0, lower_bounds=0,
     latencies=Latencies(
         connect=histogram(*[0.4] * 9, 1.5),
         first_byte=histogram(*[2] * 5, *[3] * 4, 12.5),

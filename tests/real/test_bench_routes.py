@@ -69,6 +69,70 @@ def test_f_chooses_the_version(nginx: Nginx, flag: str, spoken: str) -> None:
     assert ran.data["tls"]["protocol"] == spoken
 
 
+@pytest.mark.parametrize(
+    ("options", "spoken"),
+    [
+        (("--tls-max", "TLS1.2"), "TLSv1.2"),
+        (("--tls-min", "tls1.2"), "TLSv1.3"),
+        (("--tls-min", "TLS1.1", "--tls-max", "TLS1.2"), "TLSv1.2"),
+    ],
+)
+def test_a_range_of_versions(nginx: Nginx, options: tuple[str, ...], spoken: str) -> None:
+    ran = opskit("bench", "--json", *options, "--cacert", str(nginx.ca), f"{nginx.tls_url}/tls")
+    assert ran.data["tls"]["protocol"] == spoken
+
+
+def test_a_version_that_the_server_does_not_speak_is_a_tls_failure(nginx: Nginx) -> None:
+    ran = opskit("bench", "--json", "--tls-max", "TLS1.1", "--insecure", f"{nginx.tls_url}/tls")
+    assert (ran.code, ran.data["failures"]) == (3, {"tls": 1})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--tls-min", "TLS1.3", "--tls-max", "TLS1.2"), "--tls-min TLS1.3 is above --tls-max TLS1.2"),
+        (("-f", "TLS1.2", "--tls-min", "TLS1.2"), "-f names one version"),
+        (("--tls-max", "SSL3"), "--tls-max SSL3: unknown"),
+        (("--key", "client.key"), "--key client.key has no certificate"),
+    ],
+)
+def test_tls_options_that_contradict_each_other(options: tuple[str, ...], message: str) -> None:
+    ran = opskit("bench", *options, "https://127.0.0.1:9/")
+    assert (ran.code, message in ran.err) == (2, True)
+
+
+def test_the_protocol_that_alpn_chose_is_shown(nginx: Nginx) -> None:
+    ran = opskit("bench", "--json", "--insecure", f"{nginx.tls_url}/tls")
+    assert ran.data["tls"]["alpn"] == "http/1.1"
+    assert ", ALPN http/1.1" in opskit("bench", "--insecure", f"{nginx.tls_url}/tls").out
+
+
+@pytest.mark.parametrize("version", ["TLS1.2", "TLS1.3"])
+def test_sessions_are_resumed_when_they_are_to_be(nginx: Nginx, version: str) -> None:
+    to = ("bench", "-n", "60", "-c", "3", "-f", version, "--insecure", f"{nginx.tls_url}/resumed")
+    full, resumed = opskit(*to, "--json"), opskit(*to, "--json", "--tls-resume")
+    assert (full.data["tls"]["handshakes"], full.data["tls"]["resumed"]) == (60, 0)
+    assert resumed.data["tls"]["handshakes"] == 60
+    assert 50 <= resumed.data["tls"]["resumed"] <= 59
+    # The server's own word for it: `r` for a resumed session, `.` for a new one.
+    assert full.data["bytes"]["body"] == resumed.data["bytes"]["body"] == 60 * 2
+    assert opskit(*to, "--check", "body ~ r", "--json").data["checks"]["failed"] == {"body ~ r": 60}
+    seen = opskit(*to, "--check", "body ~ r", "--json", "--tls-resume").data
+    assert seen["checks"]["failed"] == {"body ~ r": 60 - seen["tls"]["resumed"]}
+    assert "Handshakes   60 in full; --tls-resume resumes sessions" in opskit(*to).out
+    assert "resumed a session (" in opskit(*to, "--tls-resume").out
+
+
+def test_no_request_waits_for_an_acknowledgement_of_the_handshake(tmp_path: Path) -> None:
+    """Without a ticket after it, the end of the handshake and the request are two small segments in a row."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Authority(tmp_path).sign("server", "subjectAltName=IP:127.0.0.1"))
+    context.num_tickets = 0
+    with scripted(answers(OK), tls=context) as server:
+        ran = opskit("bench", "--json", "--insecure", "-n", "30", server.url.replace("http:", "https:"))
+    assert ran.data["latency_ms"]["first_byte"]["min"] < 30  # a delayed acknowledgement comes after 40
+
+
 def test_a_cipher_can_be_chosen(nginx: Nginx) -> None:
     chosen = "ECDHE-RSA-AES256-GCM-SHA384"
     ran = opskit("bench", "--json", "-f", "TLS1.2", "-Z", chosen, "--insecure", f"{nginx.tls_url}/tls")
@@ -82,6 +146,21 @@ def test_a_client_certificate_is_shown_to_the_server(nginx: Nginx) -> None:
     assert none.data["status"] == {"400": 1}
     assert shown.code == 0
     assert shown.data["requests"]["good"] == 1
+
+
+def test_a_key_in_a_file_of_its_own(nginx: Nginx, tmp_path: Path) -> None:
+    url = f"https://127.0.0.1:{nginx.mutual_port}/"
+    certificate, key = (str(nginx.directory / name) for name in ("client.crt", "client.key"))
+    ran = opskit(
+        "bench", "--json", "--insecure", "-E", certificate, "--key", key, "--check", "body ~ CN=client", url
+    )
+    assert (ran.code, ran.data["requests"]["good"]) == (0, 1)
+    without = opskit("bench", "--insecure", "-E", certificate, url)
+    assert (without.code, "or the key with --key" in without.err) == (2, True)
+    missing = opskit("bench", "-E", certificate, "--key", str(tmp_path / "none"), url)
+    assert (missing.code, f"--key {tmp_path}/none: No such file" in missing.err) == (2, True)
+    other = opskit("bench", "-E", certificate, "--key", str(nginx.directory / "server.key"), url)
+    assert (other.code, "KEY_VALUES_MISMATCH" in other.err) == (2, True)
 
 
 @pytest.mark.parametrize("option", ["-E", "--cacert"])
@@ -220,6 +299,47 @@ def test_a_local_address(nginx: Nginx, tmp_path: Path) -> None:
     for what in ((url,), ("-R", str(path))):
         ran = opskit("bench", "--json", "-B", "127.0.0.22", *what)
         assert ran.data["bytes"]["body"] == len("127.0.0.22\n")
+
+
+def test_several_local_addresses_take_turns(nginx: Nginx) -> None:
+    addresses = ["127.0.0.11", "127.0.0.12", "127.0.0.13"]
+    ran = opskit(
+        "bench", "--json", "-n", "30", "-c", "3", "-B", ",".join(addresses), f"{nginx.url}/from",
+        *(word for each in addresses for word in ("--check", f"body ~ {each}$")),
+    )  # fmt: skip
+    assert ran.data["local_addresses"] == addresses
+    assert ran.data["checks"]["failed"] == {f"body ~ {each}$": 20 for each in addresses}  # ten came from each
+
+
+def test_local_addresses_of_both_families(nginx: Nginx) -> None:
+    """Each serves the servers of its own family."""
+    for host, own in (("127.0.0.1", "127.0.0.21"), ("[::1]", "::1")):
+        ran = opskit(
+            "bench", "--json", "-n", "4", "-B", "127.0.0.21, ::1", "--check", f"body ~ ^{own}$",
+            f"http://{host}:{nginx.port}/from",
+        )  # fmt: skip
+        assert (ran.data["requests"]["good"], ran.data["failures"]) == (4, {}), ran.err
+
+
+@pytest.mark.parametrize(
+    ("addresses", "message"),
+    [
+        ("127.0.0.1,192.0.2.1", "-B 192.0.2.1: not an address of this machine"),
+        ("127.0.0.1,", "-B 127.0.0.1,: an address is missing"),
+        ("", "-B : an address is missing"),
+        ("127.0.0.1,nonsense.invalid", "-B nonsense.invalid: not an address of this machine"),
+    ],
+)
+def test_each_local_address_must_be_ours(nginx: Nginx, addresses: str, message: str) -> None:
+    ran = opskit("bench", "-B", addresses, f"{nginx.url}/from")
+    assert (ran.code, message in ran.err) == (2, True), ran.err
+    assert nginx.requests(0) == []
+
+
+def test_no_local_address_of_the_servers_family(nginx: Nginx) -> None:
+    ran = opskit("bench", "-B", "127.0.0.1,127.0.0.2", f"http://[::1]:{nginx.port}/from")
+    assert ran.code == 3
+    assert "no address of a family that -B has" in ran.err
 
 
 def test_a_local_address_that_is_not_ours_is_refused() -> None:

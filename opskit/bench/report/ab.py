@@ -26,7 +26,7 @@ _RECEIVE = (
     Failure.BAD_FRAMING, Failure.EXTRA_BYTES,
 )  # fmt: skip
 _LENGTH = (Failure.LENGTH,)
-_EXCEPTIONS = (Failure.STATUS, Failure.CUT_OFF)
+_EXCEPTIONS = (Failure.STATUS, Failure.CHECK, Failure.REDIRECT, Failure.CUT_OFF)
 
 
 def text(

@@ -102,12 +102,22 @@ _STOPPED = {
     Stop.INTERRUPTED: "(interrupted)",
     Stop.DEAD: "(stopped: nothing answers)",
     Stop.BAD_REQUEST: "(stopped: a bad line)",
+    Stop.SCRIPT: "(the script failed)",
 }
 
 
 def _failures(results: Results) -> Iterator[Line]:
     for name, count in results.failures.items():
         yield [(f"  {count:>9,}  ", "red"), (f"{name:<16}", "bold"), (MEANING[Failure(name)], "")]
+        if name == Failure.CHECK:
+            yield from _checks(results)
+
+
+def _checks(results: Results) -> Iterator[Line]:
+    """Which of the checks did not hold, most often first."""
+    for check, count in sorted((results.checks or {}).items(), key=lambda pair: -pair[1]):
+        if count:
+            yield [(f"  {'':>9}  {'':<16}", ""), (f"{count:,} × ", "red"), (check, "bold")]
 
 
 def _facts(results: Results) -> Iterator[Line]:
@@ -122,8 +132,25 @@ def _facts(results: Results) -> Iterator[Line]:
     if results.first is not None:
         server = f"{results.first.server or 'not named'}; first answer {results.first.length:,} bytes"
         yield _fact("Server", server)
+    if results.script is not None:
+        made, shown = (f"{results.script[name]:,.0f}" for name in ("requests", "responses"))
+        spent = format_duration(results.script["seconds"])
+        yield _fact("Script", f"{made} requests, {shown} responses, {spent} in its functions")
+    if results.checks is not None:
+        checks = f"{len(results.checks)} check{'s' * (len(results.checks) > 1)}"
+        yield _fact("Checked", f"{results.checked:,} of {results.answered:,} answers, by {checks}")
     if results.tls is not None:
-        yield _fact("TLS", f"{results.tls.protocol} {results.tls.cipher}, key of {results.tls.key_bits} bits")
+        tls = results.tls
+        alpn = f", ALPN {tls.alpn}" if tls.alpn else ""
+        yield _fact("TLS", f"{tls.protocol} {tls.cipher}, key of {tls.key_bits} bits{alpn}")
+        yield _fact("Handshakes", _handshakes(results))
+
+
+def _handshakes(results: Results) -> str:
+    count, resumed = results.latencies.tls.count, results.resumed
+    if resumed:
+        return f"{count:,}, of which {resumed:,} resumed a session ({resumed / count:.1%})"
+    return f"{count:,} in full; --tls-resume resumes sessions" if count > 1 else f"{count:,} in full"
 
 
 def _fact(name: str, value: str) -> Line:
@@ -134,6 +161,8 @@ def _connections(results: Results) -> str:
     text = f"{results.opened:,} opened, {results.reused:,} requests on a kept one"
     if results.resent:
         text += f", {results.resent:,} sent again after a close"
+    if results.redirected:
+        text += f", {results.redirected:,} redirects followed"
     if not results.run.keep_alive and results.opened > 1:
         text += "; -k keeps them"
     return text
