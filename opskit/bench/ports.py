@@ -20,7 +20,7 @@ def ports_of(plan: Plan) -> Ports | None:
     if plan.route.unix_socket is not None:
         return None
     first, last = _range()
-    available = max(0, last - first + 1)
+    available = max(0, last - first + 1) * max(1, len(plan.route.local_addresses))
     if plan.concurrency > available:
         raise Unable(
             f"-c {plan.concurrency} needs as many ports, and this machine has {available:,} to one server",

@@ -55,6 +55,11 @@ def test_a_unix_socket_takes_no_port() -> None:
     assert ports_of(Plan(URL, route=Route(unix_socket="/run/x"))) is None
 
 
+def test_each_address_to_connect_from_has_ports_of_its_own() -> None:
+    found = ports_of(Plan(URL, number=10**5, route=Route(local_addresses=("192.0.2.8", "192.0.2.9"))))
+    assert found == Ports(10**5, 2 * 28232, 60)
+
+
 def test_more_at_a_time_than_there_are_ports_is_refused() -> None:
     with pytest.raises(Unable, match=r"-c 30000 needs as many ports") as refused:
         ports_of(Plan(URL, number=10**6, concurrency=30_000))
