@@ -80,6 +80,8 @@ def bench(
     protocol: Annotated[str, typer.Option("-f", "--tls", metavar="VERSION", help="ALL, TLS1, TLS1.1, TLS1.2 or TLS1.3.")] = "ALL",
     ciphers: Annotated[str | None, typer.Option("-Z", "--ciphers", help="OpenSSL cipher list, up to TLS 1.2.")] = None,
     no_sni: Annotated[bool, typer.Option("-I", "--no-sni", help="Send no server name; the certificate's name is not checked.")] = False,
+    http2: Annotated[bool, typer.Option("--http2", help="HTTP/2: by ALPN for https, at once for http. Connections are kept.")] = False,
+    streams: Annotated[int | None, typer.Option("--streams", metavar="N", help="With --http2: of the -c requests, N share a connection. [1]")] = None,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
@@ -132,10 +134,11 @@ def bench(
         seconds=time,
         concurrency=concurrency,
         request_limit=parse_duration(limit, bare="s"),
-        shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive),
+        shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive or http2),
         route=_route(unix_socket, connect_to, proxy, proxy_auth, local_address, buffer),
         tls=_tls(insecure, cacert, certificate, protocol, ciphers, no_sni),
         schedule=_schedule(rate, arrivals, seed),
+        streams=_streams(http2, streams),
         keep_going=keep_going,
         fail_status=fail_status,
         fail_length=fail_length,
@@ -300,6 +303,14 @@ def _tls(
     return Tls(not insecure, ca_file, certificate, version, ciphers, not no_sni)
 
 
+def _streams(http2: bool, streams: int | None) -> int | None:
+    from opskit.errors import Misuse
+
+    if streams is not None and not http2:
+        raise Misuse("--streams are what HTTP/2 has", hint="add --http2")
+    return (1 if streams is None else streams) if http2 else None
+
+
 def _row_spool(gnuplot: str | None) -> "RowSpool | None":
     from opskit.bench.rows import RowSpool
 
@@ -350,7 +361,11 @@ def _nothing_answered(results: "Results") -> Iterator[ErrorNote]:
 
 def _next_step(results: "Results") -> str:
     """What to try when nothing answered."""
+    from opskit.bench.results import Failure
+
     reason = results.reason
+    if Failure.NO_HTTP2 in results.failures:
+        return "leave out --http2 to ask it in HTTP/1.1"
     if "expired" in reason or "mismatch" in reason or "not valid for" in reason:
         return "the certificate itself must be put right; --insecure skips the check"
     if "certificate" in reason:

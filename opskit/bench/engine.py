@@ -20,7 +20,7 @@ from opskit.bench.opener import Opener
 from opskit.bench.plan import Origin, Plan, Prepared
 from opskit.bench.poller import HANGUP, READ, WRITE, Poller, best_poller
 from opskit.bench.recorder import BATCH, Counts, Recorder, Row
-from opskit.bench.results import MEANING, Failure, FirstAnswer, Stop, TlsFacts
+from opskit.bench.results import MEANING, Failure, FirstAnswer, Http2Facts, Stop, TlsFacts
 from opskit.bench.transport import Dialer, tls_reason
 from opskit.bench.wire import BadFraming, ExtraBytes, Head, Truncated
 from opskit.errors import OpskitError, os_reason
@@ -129,6 +129,11 @@ class Conductor(ABC):
             self._next(self._clock())
             if self.stop is not None:
                 return
+
+    @property
+    def http2(self) -> Http2Facts | None:
+        """What only HTTP/2 has to tell."""
+        return None
 
     def interrupt(self) -> None:
         """End the run now: what is in flight is counted as cut off."""

@@ -24,6 +24,9 @@ class Failure(StrEnum):
     TRUNCATED = "truncated"
     BAD_FRAMING = "bad_framing"
     EXTRA_BYTES = "extra_bytes"
+    NO_HTTP2 = "no_http2"
+    STREAM_RESET = "stream_reset"
+    GOAWAY = "goaway"
     STATUS = "status"
     LENGTH = "length"
     CUT_OFF = "cut_off"
@@ -44,6 +47,9 @@ MEANING = {
     Failure.TRUNCATED: "the connection ended inside the answer",
     Failure.BAD_FRAMING: "the answer is not HTTP, or its end cannot be known",
     Failure.EXTRA_BYTES: "bytes came after the end of the answer",
+    Failure.NO_HTTP2: "the server does not speak HTTP/2 (--http2)",
+    Failure.STREAM_RESET: "the server sent RST_STREAM instead of an answer",
+    Failure.GOAWAY: "the server sent GOAWAY before it answered anything",
     Failure.STATUS: "a status of 400 or more (--fail-status)",
     Failure.LENGTH: "not as long as the first answer (--fail-length)",
     Failure.CUT_OFF: "still in flight when the run ended",
@@ -80,6 +86,18 @@ class Run:
     body_sent: bool = False
     variable_length: bool = False
     version: str = ""
+    streams: int = 0  # requests that share one HTTP/2 connection; 0 for HTTP/1.1
+
+
+@dataclass(frozen=True)
+class Http2Facts:
+    """What only HTTP/2 has: GOAWAY frames that came, and RST_STREAM frames by the name of their code."""
+
+    goaways: int
+    resets: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"goaways": self.goaways, "resets": dict(self.resets)}
 
 
 @dataclass(frozen=True)
@@ -159,6 +177,7 @@ class Results:
     latencies: Latencies
     first: FirstAnswer | None = None
     tls: TlsFacts | None = None
+    http2: Http2Facts | None = None
     requests_file: Mapping[str, int] | None = None
     labels: tuple[LabelTimes, ...] = ()
     reason: str = ""  # the first failure in words, where there was one
@@ -223,6 +242,7 @@ class Results:
             "requests_file": dict(self.requests_file) if self.requests_file is not None else None,
             "labels": [_label_dict(label) for label in self.labels],
             "tls": asdict(self.tls) if self.tls else None,
+            "http2": {"streams": self.run.streams, **self.http2.to_dict()} if self.http2 else None,
             "cpu_share": self.cpu_share,
         }
 
@@ -257,6 +277,7 @@ def to_saved(results: Results) -> dict[str, Any]:
         "status": {str(code): count for code, count in results.status.items()},
         "first": asdict(results.first) if results.first else None,
         "tls": asdict(results.tls) if results.tls else None,
+        "http2": results.http2.to_dict() if results.http2 else None,
         "requests_file": dict(results.requests_file) if results.requests_file is not None else None,
         "histograms": {name: _packed(each) for name, each in results.latencies.named().items()},
         "labels": [
@@ -277,6 +298,7 @@ def from_saved(saved: Mapping[str, Any]) -> Results:
         status={int(code): _count(count) for code, count in saved["status"].items()},
         first=FirstAnswer(**_fitting(FirstAnswer, saved["first"])) if saved["first"] else None,
         tls=TlsFacts(**_fitting(TlsFacts, saved["tls"])) if saved["tls"] else None,
+        http2=_http2(saved.get("http2")),
         requests_file=None if file is None else {name: _count(file[name]) for name in _FILE_COUNTS},
         latencies=Latencies(**{name: _unpacked(each) for name, each in saved["histograms"].items()}),
         labels=tuple(
@@ -310,6 +332,15 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value
     raise ValueError(f"{value!r} is no text")
+
+
+def _http2(saved: Mapping[str, Any] | None) -> Http2Facts | None:
+    """None also for a run that was saved before HTTP/2 was spoken."""
+    if saved is None:
+        return None
+    return Http2Facts(
+        _count(saved["goaways"]), {_text(name): _count(each) for name, each in saved["resets"].items()}
+    )
 
 
 _FILE_COUNTS = ("lines", "encoded", "skipped", "wrapped")

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from opskit import __version__, redact
-from opskit.bench.engine import Engine, Observer, Trace
+from opskit.bench.engine import Conductor, Engine, Observer, Trace
 from opskit.bench.plan import Plan, Url, refuse_contradictions
 from opskit.bench.recorder import Recorder, Row
 from opskit.bench.requests import PipeFed, Tally, request_stream
 from opskit.bench.results import Results, Run, Stop
 from opskit.bench.transport import SPARE_DESCRIPTORS, Dialer, raise_descriptor_limit
-from opskit.errors import OpskitError
+from opskit.errors import OpskitError, Unable
 
 Interrupts = Callable[[Callable[[], None]], AbstractContextManager[None]]
 
@@ -29,13 +29,14 @@ def carry_out(
     What can be known to be wrong is refused before the first request: raises Misuse or Unable.
     """
     refuse_contradictions(plan)
+    engine_class = _engine_class(plan)
     raise_descriptor_limit(plan.concurrency + SPARE_DESCRIPTORS)
     tally = Tally()
     dialer = Dialer(plan)
     requests = request_stream(plan, tally)
     dialer.prepare(plan.url.origin if plan.url else None)
     recorder = Recorder(on_row)
-    engine = Engine(
+    engine = engine_class(
         plan,
         requests,
         dialer,
@@ -51,8 +52,19 @@ def carry_out(
     return _results(plan, engine, recorder, tally, started_at, cpu_share), engine.error
 
 
+def _engine_class(plan: Plan) -> type[Conductor]:
+    """Raises Unable where HTTP/2 needs a package that is missing."""
+    if plan.streams is None:
+        return Engine
+    try:
+        from opskit.bench.engine_http2 import Http2Engine
+    except ModuleNotFoundError as error:
+        raise Unable("HTTP/2 needs one more package", hint="pip install 'opskit[http2]'") from error
+    return Http2Engine
+
+
 def _results(
-    plan: Plan, engine: Engine, recorder: Recorder, tally: Tally, started_at: float, cpu_share: float
+    plan: Plan, engine: Conductor, recorder: Recorder, tally: Tally, started_at: float, cpu_share: float
 ) -> Results:
     counts = engine.counts
     return Results(
@@ -76,6 +88,7 @@ def _results(
         latencies=recorder.latencies(),
         first=engine.first,
         tls=engine.tls,
+        http2=engine.http2,
         requests_file=tally.to_dict(counts.started) if plan.requests else None,
         labels=recorder.labels(),
         reason=engine.reason,
@@ -100,6 +113,7 @@ def _run_facts(plan: Plan, started_at: float) -> Run:
         body_sent=plan.shape.body is not None,
         variable_length=plan.variable_length,
         version=__version__,
+        streams=plan.streams or 0,
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 import opskit
 from opskit.cli import TOOLS
 
-HEAVY = {"rich", "httpx", "asyncio", "ssl", "pydantic", "httptools", "h11"}
+HEAVY = {"rich", "httpx", "asyncio", "ssl", "pydantic", "httptools", "h11", "hpack"}
 ROOMS = {tool.module.split(".")[1] for tool in TOOLS.values()}
 
 
@@ -91,6 +91,22 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "connection": {"plan", "transport", "wire"},
         "opener": {"certificate", "connection", "plan", "poller", "recorder", "results", "transport", "wire"},
         "engine": {"connection", "opener", "plan", "poller", "recorder", "results", "transport", "wire"},
+        "frames": set(),
+        "fieldblocks": {"wire"},
+        "session": {"fieldblocks", "frames", "plan", "results", "wire"},
+        "engine_http2": {
+            "connection",
+            "engine",
+            "fieldblocks",
+            "frames",
+            "opener",
+            "plan",
+            "poller",
+            "recorder",
+            "results",
+            "session",
+            "transport",
+        },
         "rows": {"recorder"},
         "saved": {"results"},
         "thresholds": {"histogram", "results"},

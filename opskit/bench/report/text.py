@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from opskit.bench.histogram import Histogram, Summary, cell_bounds, summarise
-from opskit.bench.results import MEANING, Failure, Results, Stop
+from opskit.bench.results import MEANING, Failure, Http2Facts, Results, Stop
 from opskit.bench.thresholds import judged
 from opskit.bench.verdict import findings, is_valid
 from opskit.units import format_duration, format_size
@@ -60,9 +60,8 @@ def lines(results: Results, *, ascii_only: bool = False) -> Iterator[Line]:
 
 def _what(results: Results) -> Iterator[Line]:
     run = results.run
-    kept = "kept alive" if run.keep_alive else "a connection each"
     yield [("opskit bench  ", "dim"), (run.url or f"the URLs of {run.requests_file}", "bold")]
-    yield [(f"{run.method}, {run.concurrency} at a time, {kept}", "dim")]
+    yield [(f"{run.method}, {run.concurrency} at a time, {_sharing(results)}", "dim")]
     file = results.requests_file
     if file is not None:
         parts = [f"{file['lines']:,} lines of {_file_name(run.requests_file)}"]
@@ -70,6 +69,13 @@ def _what(results: Results) -> Iterator[Line]:
         parts += [f"{file['skipped']:,} skipped"] if file["skipped"] else []
         parts += [f"begun {file['wrapped'] + 1:,} times"] if file["wrapped"] else []
         yield [(", ".join(parts), "dim")]
+
+
+def _sharing(results: Results) -> str:
+    streams = results.run.streams
+    if streams:
+        return f"HTTP/2 with {streams} stream{'s' if streams > 1 else ''} a connection"
+    return "kept alive" if results.run.keep_alive else "a connection each"
 
 
 def _file_name(path: str | None) -> str:
@@ -118,6 +124,14 @@ def _facts(results: Results) -> Iterator[Line]:
         yield _fact("Server", server)
     if results.tls is not None:
         yield _fact("TLS", f"{results.tls.protocol} {results.tls.cipher}, key of {results.tls.key_bits} bits")
+    if results.http2 is not None and (results.http2.goaways or results.http2.resets):
+        yield _fact("HTTP/2", _http2(results.http2))
+
+
+def _http2(facts: Http2Facts) -> str:
+    resets = ", ".join(f"{count:,} {name}" for name, count in facts.resets.items())
+    goaways = f"{facts.goaways:,} connections ended by GOAWAY" if facts.goaways else "no GOAWAY"
+    return f"{goaways}; reset: {resets or 'no stream'}"
 
 
 def _fact(name: str, value: str) -> Line:
