@@ -9,7 +9,7 @@ from opskit.options import Json, Quiet
 from opskit.outcome import ErrorNote, ExitCode, Outcome
 
 if TYPE_CHECKING:
-    from opskit.bench.plan import RequestsFile, Route, Schedule, Shape, Tls
+    from opskit.bench.plan import Plan, RequestsFile, Route, Schedule, Shape, Tls
     from opskit.bench.results import Results
     from opskit.bench.rows import RowSpool
     from opskit.console import Stdout
@@ -80,6 +80,9 @@ def bench(
     protocol: Annotated[str, typer.Option("-f", "--tls", metavar="VERSION", help="ALL, TLS1, TLS1.1, TLS1.2 or TLS1.3.")] = "ALL",
     ciphers: Annotated[str | None, typer.Option("-Z", "--ciphers", help="OpenSSL cipher list, up to TLS 1.2.")] = None,
     no_sni: Annotated[bool, typer.Option("-I", "--no-sni", help="Send no server name; the certificate's name is not checked.")] = False,
+    warmup: Annotated[str | None, typer.Option("--warmup", metavar="TIME", help="Send this long before the run, and leave it out of the figures.")] = None,
+    processes: Annotated[str, typer.Option("--processes", metavar="N", help="So many processes share the run; auto is one a core.")] = "1",
+    junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a case for each --fail-if.")] = None,
     http2: Annotated[bool, typer.Option("--http2", help="HTTP/2: by ALPN for https, at once for http. Connections are kept.")] = False,
     streams: Annotated[int | None, typer.Option("--streams", metavar="N", help="With --http2: of the -c requests, N share a connection. [1]")] = None,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
@@ -116,9 +119,13 @@ def bench(
     from opskit.bench import plan as plans
     from opskit.bench import verdict
     from opskit.bench.progress import VerboseTrace, progress
+    from opskit.bench.report import ab, ci
     from opskit.bench.run import carry_out
+    from opskit.bench.saved import keep
     from opskit.bench.thresholds import crossed, parse_thresholds
-    from opskit.files import require_writable
+    from opskit.console import talk
+    from opskit.files import require_writable, write_lines
+    from opskit.formats.github import on_runner
     from opskit.interrupts import stop_on_interrupt
     from opskit.units import parse_duration
 
@@ -132,6 +139,7 @@ def bench(
         requests=file,
         number=number if number is not None or file or time is not None or rate else 1,
         seconds=time,
+        warmup=parse_duration(warmup, bare="s") if warmup is not None else 0.0,
         concurrency=concurrency,
         request_limit=parse_duration(limit, bare="s"),
         shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive or http2),
@@ -144,24 +152,39 @@ def bench(
         fail_length=fail_length,
         variable_length=variable_length,
     )  # fmt: skip
-    for path in filter(None, (save, csv, gnuplot)):
+    crew = _processes(processes, plan, one_only=bool(gnuplot) or verbosity >= 2)
+    for path in filter(None, (save, csv, gnuplot, junit)):
         require_writable(path)
+    _warn_of_ports(plan)
     watch = progress(plan.number, quiet=quiet or as_json)
     rows = _row_spool(gnuplot)
-    results, error = carry_out(
-        plan,
-        observer=watch,
-        trace=VerboseTrace(verbosity) if verbosity >= 2 else None,
-        on_row=rows.add if rows else None,
-        interrupts=stop_on_interrupt,
-    )
+    if crew > 1:
+        from opskit.bench.processes import carry_out_divided
+
+        results, error = carry_out_divided(plan, crew, observer=watch, interrupts=stop_on_interrupt)
+    else:
+        results, error = carry_out(
+            plan,
+            observer=watch,
+            trace=VerboseTrace(verbosity) if verbosity >= 2 else None,
+            on_row=rows.add if rows else None,
+            interrupts=stop_on_interrupt,
+        )
     watch.done(results.completed)
-    lost = tuple(_write_files(results, save, csv, gnuplot, rows))
+    found = crossed(thresholds, results)
+    if on_runner():
+        for line in ci.annotations(results, found):
+            talk(line)
+    lost = tuple(
+        _write_files(
+            (save, lambda path: keep(results, path)),
+            (csv, lambda path: write_lines(path, ab.csv(results))),
+            (gnuplot if rows else None, lambda path: write_lines(path, rows.lines() if rows else ())),
+            (junit, lambda path: write_lines(path, ci.junit_lines(results, thresholds, found))),
+        )
+    )
     errors = (*((error.note(),) if error else ()), *lost, *_nothing_answered(results))
-    too_bad = [
-        ErrorNote("threshold", str(each), "--save keeps the run for a closer look")
-        for each in crossed(thresholds, results)
-    ]
+    too_bad = [ErrorNote("threshold", str(each), "--save keeps the run for a closer look") for each in found]
     how = _Rendering(shown, table or "", row or "", cell or "bgcolor=white", no_percentiles, no_spread, quiet)
     return Outcome(
         command="bench",
@@ -317,27 +340,42 @@ def _row_spool(gnuplot: str | None) -> "RowSpool | None":
     return RowSpool() if gnuplot else None
 
 
-def _write_files(
-    results: "Results", save: str | None, csv: str | None, gnuplot: str | None, rows: "RowSpool | None"
-) -> Iterator[ErrorNote]:
+def _write_files(*wanted: "tuple[str | None, Callable[[str], None]]") -> Iterator[ErrorNote]:
     """Write the files that were asked for; the report is shown all the same when one cannot be written."""
-    from opskit.bench.report import ab
-    from opskit.bench.saved import keep
     from opskit.errors import OpskitError
-    from opskit.files import write_lines
 
-    wanted: list[Callable[[], None]] = []
-    if save:
-        wanted.append(lambda: keep(results, save))
-    if csv:
-        wanted.append(lambda: write_lines(csv, ab.csv(results)))
-    if gnuplot and rows:
-        wanted.append(lambda: write_lines(gnuplot, rows.lines()))
-    for write in wanted:
+    for path, write in wanted:
         try:
-            write()
+            if path:
+                write(path)
         except OpskitError as error:
             yield error.note()
+
+
+def _warn_of_ports(plan: "Plan") -> None:
+    from opskit.bench.ports import ports_of
+    from opskit.console import warn
+
+    ports = ports_of(plan)
+    if ports is not None and ports.short:
+        warn(f"this run may run out of ports: {ports.evidence()}", "-k keeps connections")
+
+
+def _processes(text: str, plan: "Plan", *, one_only: bool) -> int:
+    from opskit.errors import Misuse
+
+    if text == "1":
+        return 1
+    from opskit.bench.processes import cores, refuse_undividable
+
+    number = min(cores(), plan.concurrency) if text == "auto" else int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise Misuse(f"--processes {text}: not a number of processes", hint="--processes 2, or auto")
+    if number > 1:
+        refuse_undividable(plan, number)
+        if one_only:
+            raise Misuse("-g and -v tell of every request, and need one process", hint="leave --processes out")
+    return number
 
 
 def _exit_code(results: "Results") -> int:
@@ -347,7 +385,8 @@ def _exit_code(results: "Results") -> int:
         return ExitCode.INTERRUPTED
     if not results.answered:
         return ExitCode.UNABLE
-    return ExitCode.PARTIAL if results.stop is Stop.BAD_REQUEST else ExitCode.OK
+    lost = results.together is not None and results.together.lost > 0
+    return ExitCode.PARTIAL if lost or results.stop is Stop.BAD_REQUEST else ExitCode.OK
 
 
 def _nothing_answered(results: "Results") -> Iterator[ErrorNote]:

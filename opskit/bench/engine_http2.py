@@ -6,7 +6,7 @@ of events gives each connection to send goes out in one `send` before the next r
 
 import errno
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,12 +15,12 @@ from opskit.bench.connection import Connection
 from opskit.bench.engine import FIRST_BACKOFF, Conductor, Trace
 from opskit.bench.fieldblocks import AnswerHeads, RequestHeads, is_carried
 from opskit.bench.frames import Code, code_name
+from opskit.bench.http2session import OPENING, Http2Session, Lost, Stream
 from opskit.bench.opener import Opener
 from opskit.bench.plan import PORTS, Origin, Plan, Prepared
 from opskit.bench.poller import HANGUP, READ, WRITE
 from opskit.bench.recorder import Recorder, Row
 from opskit.bench.results import MEANING, Failure, Http2Facts, Stop
-from opskit.bench.session import OPENING, Lost, Session, Stream
 from opskit.bench.transport import Dialer, tls_reason
 from opskit.errors import os_reason
 
@@ -56,7 +56,7 @@ class Line:
     def __init__(self, origin: Origin, answers: AnswerHeads) -> None:
         self.origin = origin
         self.connection = Connection(({}, {}))
-        self.session = Session(answers)
+        self.session = Http2Session(answers)
         self.waiting: deque[Stream] = deque()
         self.dirty = False  # whether it has something to send in this round
         self.blocked = False  # whether its socket takes no more for now
@@ -93,12 +93,10 @@ class Http2Engine(Conductor):
         self._answers = AnswerHeads()
         self._buffer = bytearray(READ_SIZE)
         self._view = memoryview(self._buffer)
-        self._goaways = 0
-        self._resets: Counter[str] = Counter()
 
     @property
     def http2(self) -> Http2Facts:
-        return Http2Facts(self._goaways, dict(self._resets.most_common()))
+        return Http2Facts(self.counts.goaways, dict(self.counts.resets.most_common()))
 
     def _patience(self, next_tick: int) -> float:
         """The last thing of each round: what has gathered for the sockets is sent."""
@@ -106,11 +104,11 @@ class Http2Engine(Conductor):
             self._flush(self._dirty.pop())
         return super()._patience(next_tick)
 
-    def _end_overdue(self, now: int) -> None:
+    def _end_overdue(self, now: int, *, cut: bool) -> None:
         for line in list(self._lines.values()):
             for stream in [*line.session.streams.values(), *line.waiting]:
                 since = stream.taken_at if self._paced else stream.begun
-                if now - since > self._limit or self.stop is Stop.INTERRUPTED:
+                if cut or now - since > self._limit:
                     self._out_of_time(line, stream, now)
             if line.session.ready:
                 self._settle(line, now)
@@ -309,7 +307,7 @@ class Http2Engine(Conductor):
         if session.out:
             self._mark(line)
         if session.leaving is not None and not was_leaving:
-            self._goaways += 1
+            self.counts.goaways += 1
         self._settle(line, now)
 
     # Requests end
@@ -323,7 +321,7 @@ class Http2Engine(Conductor):
                 self.counts.reused -= stream.reused
             else:
                 if stream.bad.failure is Failure.STREAM_RESET:
-                    self._resets[code_name(stream.bad.code)] += 1
+                    self.counts.resets[code_name(stream.bad.code)] += 1
                 self._fail(stream.request, stream.bad.failure, stream.bad.words)
 
     def _again(self, line: Line, stream: Stream) -> bool:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from opskit.bench.fieldblocks import AnswerHeads, RequestBlocks, RequestHeads
 from opskit.bench.frames import PREFACE, Code, code_name, headers
+from opskit.bench.http2session import OPENING, Http2Session, Lost, Stream
 from opskit.bench.plan import Origin, Prepared
-from opskit.bench.session import OPENING, Lost, Session, Stream
 from opskit.bench.wire import BadFraming
 
 ORIGIN = Origin("http", "h", 80)
@@ -123,7 +123,7 @@ frame = st.builds(
 def test_whatever_comes_each_stream_ends_at_most_once_and_nothing_but_Lost_is_raised(  # noqa: N802
     pieces: list[bytes], cut: int
 ) -> None:
-    session = Session(AnswerHeads())
+    session = Http2Session(AnswerHeads())
     session.receive(SETTINGS, 1)
     head, target, body = RequestHeads("http").of(message("POST", "/", body=b"x" * 100_000))
     asked = [Stream(Prepared(b"", ORIGIN, False, None), 0, 0) for _ in range(3)]

@@ -23,7 +23,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from opskit.bench import engine, frames, session
+from opskit.bench import engine, frames, http2session
 from opskit.bench.plan import Plan, Schedule, Shape, parse_url
 from opskit.bench.poller import EpollPoller, SelectorPoller
 from opskit.bench.results import Results
@@ -300,7 +300,7 @@ def test_a_ping_is_answered(judge: Judge) -> None:
 
 
 def test_a_long_answer_opens_its_windows_again(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_CREDIT", 100_000)
+    monkeypatch.setattr(http2session, "_CREDIT", 100_000)
     opened = []
 
     def script(peer: Http2Peer) -> None:
@@ -590,7 +590,7 @@ def test_a_port_that_refuses_is_refused() -> None:
 
 
 def test_a_flood_of_pings_that_reads_no_answers_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_MOST_REPLIES", 2000)
+    monkeypatch.setattr(http2session, "_MOST_REPLIES", 2000)
 
     def script(peer: Http2Peer) -> None:
         for event in peer.hear():

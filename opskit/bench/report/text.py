@@ -62,6 +62,12 @@ def _what(results: Results) -> Iterator[Line]:
     run = results.run
     yield [("opskit bench  ", "dim"), (run.url or f"the URLs of {run.requests_file}", "bold")]
     yield [(f"{run.method}, {run.concurrency} at a time, {_sharing(results)}", "dim")]
+    if results.warmup is not None:
+        warmup = results.warmup
+        yield [(f"after a warm-up of {warmup.seconds:g} s, {warmup.requests:,} requests left out", "dim")]
+    if results.together is not None:
+        shares, seconds = results.together.parts, format_duration(results.together.seconds)
+        yield [(f"{shares} processes; the rate is that of the {seconds} in which all were at work", "dim")]
     file = results.requests_file
     if file is not None:
         parts = [f"{file['lines']:,} lines of {_file_name(run.requests_file)}"]

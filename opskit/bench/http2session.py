@@ -76,7 +76,7 @@ class Stream:
         self.bad: Bad | None = None
 
 
-class Session:
+class Http2Session:
     """Feed it what arrives; take from `out` what is to be sent."""
 
     def __init__(self, answers: AnswerHeads) -> None:
