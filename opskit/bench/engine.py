@@ -356,6 +356,16 @@ class Conductor(ABC):
             if request is not None:
                 self._count_failure(request, Failure.CUT_OFF, MEANING[Failure.CUT_OFF])
 
+    # Connections open
+
+    def _count_opened(self, connection: Connection, now: int) -> None:
+        self._connect_failures = 0
+        self.counts.opened += 1
+        self.recorder.connect.append(connection.connected_at - connection.taken_at)
+        if connection.tls:
+            self.recorder.tls.append(now - connection.connected_at)
+            self.recorder.ready.append(now - connection.taken_at)
+
     # Requests end
 
     def _judge(self, request: Prepared, head: Head, length: int, times: Row) -> None:
@@ -485,12 +495,7 @@ class Engine(Conductor):
         """The connection can take a request."""
         connection.ready_at = now
         connection.handler = self._on_readable
-        self._connect_failures = 0
-        self.counts.opened += 1
-        self.recorder.connect.append(connection.connected_at - connection.taken_at)
-        if connection.tls:
-            self.recorder.tls.append(now - connection.connected_at)
-            self.recorder.ready.append(now - connection.taken_at)
+        self._count_opened(connection, now)
 
     # Requests go out
 

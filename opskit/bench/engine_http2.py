@@ -220,12 +220,7 @@ class Http2Engine(Conductor):
         """The connection is open; requests go out when the server has said what it takes (section 3.4)."""
         line = self._lines[connection.descriptor]
         connection.handler = lambda _, mask: self._on_event(line, mask)
-        self._connect_failures = 0
-        self.counts.opened += 1
-        self.recorder.connect.append(connection.connected_at - connection.taken_at)
-        if connection.tls:
-            self.recorder.tls.append(now - connection.connected_at)
-            self.recorder.ready.append(now - connection.taken_at)
+        self._count_opened(connection, now)
 
     def send_first(self, connection: Connection) -> None:
         """TCP or TLS is up; with TLS the server has chosen the protocol."""
