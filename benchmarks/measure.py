@@ -29,7 +29,8 @@ class Spent:
 def need(*programs: str) -> None:
     missing = [program for program in programs if not shutil.which(program, path=_path())]
     if missing:
-        sys.exit(f"this benchmark needs {', '.join(missing)}: apt install nginx-light apache2-utils wrk hey")
+        packages = "nginx-light apache2-utils wrk hey nghttp2-client"
+        sys.exit(f"this benchmark needs {', '.join(missing)}: apt install {packages}")
 
 
 def _path() -> str:

@@ -37,13 +37,23 @@ http {{
         listen [::1]:{port};
         listen unix:{directory}/socket;
         listen 127.0.0.1:{tls_port} ssl;
+        listen 127.0.0.1:{http2_port} http2;
+        listen 127.0.0.1:{http2_tls_port} ssl http2;
+        listen unix:{directory}/socket2 http2;
         location /search {{ return 200 "found\\n"; }}
         location /status/404 {{ return 404; }}
         location /status/500 {{ return 500; }}
         location /from {{ return 200 "$remote_addr\\n"; }}
         location /tls {{ return 200 "$ssl_protocol $ssl_cipher '$ssl_server_name'\\n"; }}
         location /resumed {{ return 200 "$ssl_session_reused\n"; }}
+        location /version {{ return 200 "$server_protocol\n"; }}
+        location /upload {{ client_max_body_size 0; proxy_pass http://127.0.0.1:{port}/search; }}
         location /ten/ {{ keepalive_requests 10; alias {directory}/www/; }}
+    }}
+    server {{
+        listen 127.0.0.1:{ten_port} http2;
+        keepalive_requests 10;
+        location / {{ return 200 "ten\n"; }}
     }}
     server {{
         listen 127.0.0.1:{mutual_port} ssl;
@@ -62,13 +72,19 @@ http {{
 
 @dataclass(frozen=True)
 class Nginx:
-    """`url`s without the slash at the end. `/1k` is 1024 bytes, `/100k` 102400."""
+    """`url`s without the slash at the end. `/1k` is 1024 bytes, `/100k` 102400.
+
+    `http2_port` and `http2_tls_port` speak HTTP/2; at `ten_port` as well, but for ten requests to a connection.
+    """
 
     directory: Path
     port: int
     tls_port: int
     mutual_port: int
     expired_port: int
+    http2_port: int
+    http2_tls_port: int
+    ten_port: int
 
     @property
     def url(self) -> str:
@@ -77,6 +93,14 @@ class Nginx:
     @property
     def tls_url(self) -> str:
         return f"https://127.0.0.1:{self.tls_port}"
+
+    @property
+    def http2_url(self) -> str:
+        return f"http://127.0.0.1:{self.http2_port}"
+
+    @property
+    def http2_tls_url(self) -> str:
+        return f"https://127.0.0.1:{self.http2_tls_port}"
 
     @property
     def socket(self) -> Path:
@@ -106,7 +130,7 @@ class Nginx:
 def running_nginx(directory: Path) -> Iterator[Nginx]:
     program = need("nginx")
     need("openssl")
-    server = Nginx(directory, *(free_port() for _ in range(4)))
+    server = Nginx(directory, *(free_port() for _ in range(7)))
     www = directory / "www"
     www.mkdir()
     (www / "1k").write_bytes(b"x" * 1024)
@@ -118,11 +142,7 @@ def running_nginx(directory: Path) -> Iterator[Nginx]:
     config = directory / "nginx.conf"
     config.write_text(
         _CONFIG.format(
-            directory=directory,
-            port=server.port,
-            tls_port=server.tls_port,
-            mutual_port=server.mutual_port,
-            expired_port=server.expired_port,
+            **vars(server),
         )
     )
     with (directory / "stderr").open("w") as stderr:

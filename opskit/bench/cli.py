@@ -94,6 +94,8 @@ def bench(
     warmup: Annotated[str | None, typer.Option("--warmup", metavar="TIME", help="Send this long before the run, and leave it out of the figures.")] = None,
     processes: Annotated[str, typer.Option("--processes", metavar="N", help="So many processes share the run; auto is one a core.")] = "1",
     junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a case for each --fail-if.")] = None,
+    http2: Annotated[bool, typer.Option("--http2", help="HTTP/2: by ALPN for https, at once for http. Connections are kept.")] = False,
+    streams: Annotated[int | None, typer.Option("--streams", metavar="N", help="With --http2: of the -c requests, N share a connection. [1]")] = None,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
@@ -153,10 +155,11 @@ def bench(
         warmup=parse_duration(warmup, bare="s") if warmup is not None else 0.0,
         concurrency=concurrency,
         request_limit=parse_duration(limit, bare="s"),
-        shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive),
+        shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive or http2),
         route=_route(unix_socket, connect_to, proxy, proxy_auth, local_address, buffer),
         tls=_tls(insecure, cacert, certificate, key, protocol, tls_min, tls_max, ciphers, no_sni, tls_resume),
         schedule=_schedule(rate, arrivals, seed),
+        streams=_streams(http2, streams),
         keep_going=keep_going,
         fail_status=fail_status,
         fail_length=fail_length,
@@ -391,6 +394,14 @@ def _tls_versions(protocol: str, tls_min: str | None, tls_max: str | None) -> tu
     return lowest, highest
 
 
+def _streams(http2: bool, streams: int | None) -> int | None:
+    from opskit.errors import Misuse
+
+    if streams is not None and not http2:
+        raise Misuse("--streams are what HTTP/2 has", hint="add --http2")
+    return (1 if streams is None else streams) if http2 else None
+
+
 def _row_spool(gnuplot: str | None) -> "RowSpool | None":
     from opskit.bench.rows import RowSpool
 
@@ -463,7 +474,11 @@ def _nothing_answered(results: "Results") -> Iterator[ErrorNote]:
 
 def _next_step(results: "Results") -> str:
     """What to try when nothing answered."""
+    from opskit.bench.results import Failure
+
     reason = results.reason
+    if Failure.NO_HTTP2 in results.failures:
+        return "leave out --http2 to ask it in HTTP/1.1"
     if "expired" in reason or "mismatch" in reason or "not valid for" in reason:
         return "the certificate itself must be put right; --insecure skips the check"
     if "certificate" in reason:

@@ -57,4 +57,4 @@ class Connection:
     def use(self, sock: Any) -> None:
         self.sock = sock
         self.recv: Callable[[int], bytes] = sock.recv
-        self.send: Callable[[bytes | memoryview], int] = sock.send
+        self.send: Callable[[bytes | bytearray | memoryview], int] = sock.send

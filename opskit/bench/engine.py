@@ -1,4 +1,4 @@
-"""The load engine: one loop over non-blocking sockets, in the manner of ab's.
+"""The load engine: one loop over non-blocking sockets, in the manner of ab's; here with HTTP/1.1.
 
 It keeps `concurrency` requests in the air, takes the next line of the file whenever one has ended, and
 counts every request once: as good, or as one named failure. Most of its time is the kernel's; what Python
@@ -10,16 +10,17 @@ import heapq
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import count, islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from opskit.bench.connection import Connection
 from opskit.bench.opener import Opener
 from opskit.bench.plan import Origin, Plan, Prepared, Schedule
 from opskit.bench.poller import HANGUP, READ, WRITE, Poller, WorkingPoller, best_poller
 from opskit.bench.recorder import BATCH, Counts, Recorder, Row
-from opskit.bench.results import MEANING, Failure, FirstAnswer, Stop, TlsFacts, Warmup
+from opskit.bench.results import MEANING, Failure, FirstAnswer, Http2Facts, Stop, TlsFacts, Warmup
 from opskit.bench.series import Interval
 from opskit.bench.transport import Dialer, tls_reason
 from opskit.bench.wire import BadFraming, ExtraBytes, Head, ResponseReader, Truncated
@@ -65,11 +66,12 @@ class Inspector(Protocol):
     ) -> None: ...
 
 
-class Engine:
-    """Runs one plan. `requests` yields the requests in order; what it raises ends the run.
+class Conductor(ABC):
+    """Runs one plan: begins its requests, keeps `concurrency` of them in the air, counts how they ended.
 
-    `would_wait` says whether the next of them has not come yet, where that can happen; `work` is what else is
-    to be done when no socket is ready (`WorkingPoller`).
+    `requests` yields the requests in order; what it raises ends the run. `would_wait` says whether the next of
+    them has not come yet, where that can happen; `work` is what else is to be done when no socket is ready
+    (`WorkingPoller`). How requests share connections is for those who inherit.
     """
 
     def __init__(
@@ -97,21 +99,14 @@ class Engine:
         self._new_reader = ResponseReader if inspector is None else inspector.reader
         self._clock = clock
         self._poller: Poller = best_poller() if work is None else WorkingPoller(best_poller(), work)
-        self._opener = Opener(self, dialer, self._poller, clock, plan.route)
-        self._sink = bytearray(SINK_SIZE)
-        self._memories: tuple[dict[bytes, Head], dict[bytes, Head]] = ({}, {})
         self._limit = int(plan.request_limit * 1e9)
         self._connections: dict[int, Connection] = {}
-        self._idle: dict[Origin, list[Connection]] = {}
-        self._spare: list[Connection] = []  # closed after a whole answer: a new socket may take their place
-        self._leaving: dict[int, int] = {}  # descriptor → when it was left to close
         self._delayed: list[tuple[int, int, Prepared | None, int]] = []  # (due, order, request, begun)
         self._order = count()
         self._connect_failures = 0  # since a connection was last made
         self._in_flight = 0
         self._vacant = 0
         self._starved = 0  # places that wait for a request to come
-        self._keep_alive = plan.shape.keep_alive
         self._paced = plan.schedule is not None
         self._due: Iterator[int] | None = None
         self.begun = 0  # when the run, or its warm-up, did
@@ -203,6 +198,11 @@ class Engine:
             if self.stop is not None:
                 return
 
+    @property
+    def http2(self) -> Http2Facts | None:
+        """What only HTTP/2 has to tell."""
+        return None
+
     def interrupt(self) -> None:
         """End the run now: what is in flight is counted as cut off."""
         self.stop = Stop.INTERRUPTED
@@ -250,14 +250,7 @@ class Engine:
             self.stop = Stop.TIME
         if self.stop is not None:
             self._drop_delayed()
-        cut = self.stop is Stop.INTERRUPTED or now >= self._cut_at
-        for connection in list(self._connections.values()):
-            since = connection.taken_at if self._paced else connection.begun
-            if connection.request is not None and (cut or now - since > self._limit):
-                self._out_of_time(connection, now)
-        for descriptor, since in list(self._leaving.items()):
-            if now - since > LINGER:
-                self._close(self._connections[descriptor])
+        self._end_overdue(now, cut=self.stop is Stop.INTERRUPTED or now >= self._cut_at)
         if self._observer is not None:
             failed = self.counts.failures.total()
             self._observer.tick(sum(self.counts.ended()), failed, (now - begun) / 1e9)
@@ -279,10 +272,12 @@ class Engine:
         """Requests with a whole answer."""
         return sum(self.counts.answered)
 
-    def _close_all(self) -> None:
-        for connection in list(self._connections.values()):
-            self._close(connection)
-        self._poller.close()
+    @abstractmethod
+    def _end_overdue(self, now: int, *, cut: bool) -> None:
+        """Give up the requests that took too long; with `cut`, all of them."""
+
+    @abstractmethod
+    def _close_all(self) -> None: ...
 
     # Requests begin. A place is one of the `concurrency` requests in the air; `_in_flight` counts the places.
 
@@ -349,16 +344,9 @@ class Engine:
             self._next_due = self.begun + next(self._due)
         self._due = None
 
+    @abstractmethod
     def _dispatch(self, request: Prepared, begun: int) -> None:
-        """Send on an idle connection to the origin, or open one."""
-        idle = self._idle.get(request.origin)
-        if idle:
-            connection = idle[-1]
-            self._no_longer_idle(connection)
-            connection.handler = self._on_readable
-            self._reuse(connection, request, begun)
-        else:
-            self._open(request, begun)
+        """Send a request on one connection or another."""
 
     def _hold(self, nanoseconds: int, request: Prepared | None, begun: int) -> None:
         """Keep a place for a while: for this request, or for whichever is next."""
@@ -389,6 +377,115 @@ class Engine:
                 self._count_failure(request, Failure.CUT_OFF, MEANING[Failure.CUT_OFF])
 
     # Connections open
+
+    def _count_opened(self, connection: Connection, now: int) -> None:
+        self._connect_failures = 0
+        self.counts.opened += 1
+        self.recorder.connect.append(connection.connected_at - connection.taken_at)
+        if connection.tls:
+            self.recorder.tls.append(now - connection.connected_at)
+            self.recorder.ready.append(now - connection.taken_at)
+
+    # Requests end
+
+    def _judge(
+        self, request: Prepared, head: Head, length: int, times: Row, connection: Connection | None = None
+    ) -> None:
+        """The rarer wishes: the first answer, statuses and lengths that fail, labels, rows, the trace."""
+        if self.first is None:
+            self.first = FirstAnswer(head.server, length)
+            self._judging = self._picky
+        failure = None
+        if self.plan.fail_status and head.status >= 400:
+            failure = Failure.STATUS
+        elif self.plan.fail_length and length != self.first.length:
+            failure = Failure.LENGTH
+        if self._inspector is not None and connection is not None:
+            failure = self._inspector.judge(connection, head, failure, times.begun + times.total)
+        if failure:
+            self.counts.failures[failure] += 1
+            self.counts.answered_badly += 1
+        if request.label is not None:
+            self.recorder.labelled(request.label, None if failure else times.total)
+        if self.recorder.on_row is not None:
+            self.recorder.on_row(times)
+        if self._trace is not None:
+            self._trace.answered(head, length)
+
+    def _record_lower_bound(self, begun: int, now: int) -> None:
+        """A request that took at least so long, so that the slowest are not missing from the latencies."""
+        self.counts.lower_bounds += 1
+        self.recorder.total.append(now - begun)
+        if self._paced:
+            self.recorder.response.append(now - begun)
+
+    def _no_connection(self, request: Prepared, error: OSError) -> None:
+        self._give_up(request, *self._dialer.why_not(request.origin, error))
+
+    def _give_up(
+        self, request: Prepared, failure: Failure, words: str, connection: Connection | None = None
+    ) -> None:
+        """A request that got no connection: its place rests a little, so that a dead server is not hammered."""
+        self._count_failure(request, failure, words, connection)
+        rounds = min(self._connect_failures // self.plan.concurrency, 7)
+        self._connect_failures += 1
+        self._hold(min(FIRST_BACKOFF << rounds, LAST_BACKOFF), None, 0)
+
+    def _count_failure(
+        self, request: Prepared, failure: Failure, words: str, connection: Connection | None = None
+    ) -> None:
+        self.counts.failures[failure] += 1
+        if self._inspector is not None:
+            self._inspector.failed(request, failure, words, connection, self._clock())
+        self.reason = self.reason or words
+        if request.label is not None:
+            self.recorder.labelled(request.label, None)
+        dead = self.counts.failures.total() >= DEAD_AFTER * self.plan.concurrency and not self.answered()
+        if dead and not self.plan.keep_going and self.stop is None:
+            self.stop = Stop.DEAD
+
+
+class Engine(Conductor):
+    """HTTP/1.1: a connection carries one request at a time."""
+
+    def __init__(
+        self, plan: Plan, requests: Iterator[Prepared], dialer: Dialer, recorder: Recorder, **others: Any
+    ) -> None:
+        super().__init__(plan, requests, dialer, recorder, **others)
+        self._opener = Opener(self, dialer, self._poller, self._clock, plan.route)
+        self._sink = bytearray(SINK_SIZE)
+        self._memories: tuple[dict[bytes, Head], dict[bytes, Head]] = ({}, {})
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._spare: list[Connection] = []  # closed after a whole answer: a new socket may take their place
+        self._leaving: dict[int, int] = {}  # descriptor → when it was left to close
+        self._keep_alive = plan.shape.keep_alive
+
+    def _end_overdue(self, now: int, *, cut: bool) -> None:
+        for connection in list(self._connections.values()):
+            since = connection.taken_at if self._paced else connection.begun
+            if connection.request is not None and (cut or now - since > self._limit):
+                self._out_of_time(connection, now)
+        for descriptor, since in list(self._leaving.items()):
+            if now - since > LINGER:
+                self._close(self._connections[descriptor])
+
+    def _close_all(self) -> None:
+        for connection in list(self._connections.values()):
+            self._close(connection)
+        self._poller.close()
+
+    # Connections open
+
+    def _dispatch(self, request: Prepared, begun: int) -> None:
+        """Send on an idle connection to the origin, or open one."""
+        idle = self._idle.get(request.origin)
+        if idle:
+            connection = idle[-1]
+            self._no_longer_idle(connection)
+            connection.handler = self._on_readable
+            self._reuse(connection, request, begun)
+        else:
+            self._open(request, begun)
 
     def _open(self, request: Prepared, begun: int) -> None:
         if self._idle:
@@ -428,12 +525,7 @@ class Engine:
         """The connection can take a request."""
         connection.ready_at = now
         connection.handler = self._on_readable
-        self._connect_failures = 0
-        self.counts.opened += 1
-        self.recorder.connect.append(connection.connected_at - connection.taken_at)
-        if connection.tls:
-            self.recorder.tls.append(now - connection.connected_at)
-            self.recorder.ready.append(now - connection.taken_at)
+        self._count_opened(connection, now)
 
     # Requests go out
 
@@ -542,7 +634,7 @@ class Engine:
         else:
             self._record_parts(connection, connection.begun, now)
         if self._judging:
-            self._judge(connection, head, now)
+            self._judge_answer(connection, head, now)
         if head.keep_alive and self._keep_alive and not closed and connection.rest is None:
             counts.kept += 1
             connection.answered = True
@@ -572,32 +664,13 @@ class Engine:
             self.recorder.once.append(now - sent_at)
         self.recorder.total.append(now - begun)
 
-    def _judge(self, connection: Connection, head: Head, now: int) -> None:
-        """The rarer wishes: the first answer, statuses and lengths that fail, labels, rows, the trace."""
-        request, length = connection.request, connection.reader.body_size
+    def _judge_answer(self, connection: Connection, head: Head, now: int) -> None:
+        request, begun = connection.request, connection.begun
         assert request is not None
-        if self.first is None:
-            self.first = FirstAnswer(head.server, length)
-            self._judging = self._picky
-        failure = None
-        if self.plan.fail_status and head.status >= 400:
-            failure = Failure.STATUS
-        elif self.plan.fail_length and length != self.first.length:
-            failure = Failure.LENGTH
-        if self._inspector is not None:
-            failure = self._inspector.judge(connection, head, failure, now)
-        if failure:
-            self.counts.failures[failure] += 1
-            self.counts.answered_badly += 1
-        total = now - connection.begun
-        if request.label is not None:
-            self.recorder.labelled(request.label, None if failure else total)
-        if self.recorder.on_row is not None:
-            sent_at = connection.begun if connection.answered else connection.ready_at
-            wait = (connection.first_at or now) - sent_at
-            self.recorder.on_row(Row(connection.begun, sent_at - connection.begun, total, wait))
-        if self._trace is not None:
-            self._trace.answered(head, length)
+        sent_at = begun if connection.answered else connection.ready_at
+        wait = (connection.first_at or now) - sent_at
+        times = Row(begun, sent_at - begun, now - begun, wait)
+        self._judge(request, head, connection.reader.body_size, times, connection)
 
     def _park(self, connection: Connection) -> None:
         """Keep a connection for a later request to its origin."""
@@ -685,13 +758,6 @@ class Engine:
             failure = Failure.READ_TIMEOUT if connection.first_at else Failure.WAIT_TIMEOUT
         self.fail(connection, failure, MEANING[failure])
 
-    def _record_lower_bound(self, begun: int, now: int) -> None:
-        """A request that took at least so long, so that the slowest are not missing from the latencies."""
-        self.counts.lower_bounds += 1
-        self.recorder.total.append(now - begun)
-        if self._paced:
-            self.recorder.response.append(now - begun)
-
     def not_connected(self, connection: Connection, error: OSError) -> None:
         self._close(connection)
         self._try_elsewhere(connection, error)
@@ -705,18 +771,6 @@ class Engine:
         else:
             self._no_connection(request, error)
 
-    def _no_connection(self, request: Prepared, error: OSError) -> None:
-        self._give_up(request, *self._dialer.why_not(request.origin, error))
-
-    def _give_up(
-        self, request: Prepared, failure: Failure, words: str, connection: Connection | None = None
-    ) -> None:
-        """A request that got no connection: its place rests a little, so that a dead server is not hammered."""
-        self._count_failure(request, failure, words, connection)
-        rounds = min(self._connect_failures // self.plan.concurrency, 7)
-        self._connect_failures += 1
-        self._hold(min(FIRST_BACKOFF << rounds, LAST_BACKOFF), None, 0)
-
     def fail(self, connection: Connection, failure: Failure, words: str) -> None:
         """The request on a connection ends badly, and the connection with it."""
         request = connection.request
@@ -727,19 +781,6 @@ class Engine:
             self._hold(0, None, 0)
         else:
             self._give_up(request, failure, words, connection)
-
-    def _count_failure(
-        self, request: Prepared, failure: Failure, words: str, connection: Connection | None = None
-    ) -> None:
-        self.counts.failures[failure] += 1
-        if self._inspector is not None:
-            self._inspector.failed(request, failure, words, connection, self._clock())
-        self.reason = self.reason or words
-        if request.label is not None:
-            self.recorder.labelled(request.label, None)
-        dead = self.counts.failures.total() >= DEAD_AFTER * self.plan.concurrency and not self.answered()
-        if dead and not self.plan.keep_going and self.stop is None:
-            self.stop = Stop.DEAD
 
     def _close(self, connection: Connection) -> None:
         descriptor = connection.descriptor

@@ -8,7 +8,7 @@ from typing import TypeVar
 from opskit.bench.histogram import Histogram
 from opskit.bench.plan import Plan
 from opskit.bench.requests import Tally
-from opskit.bench.results import LabelTimes, Latencies, Results, Stop, Together
+from opskit.bench.results import Http2Facts, LabelTimes, Latencies, Results, Stop, Together
 from opskit.bench.series import Series
 from opskit.errors import OpskitError
 
@@ -54,6 +54,7 @@ def merged(plan: Plan, parts: Sequence[Part], lost: int = 0) -> Part:
         latencies=_latencies([r.latencies for r in each]),
         first=next((r.first for r in each if r.first), None),
         tls=next((r.tls for r in each if r.tls), None),
+        http2=_http2([r.http2 for r in each if r.http2]),
         requests_file=tally.to_dict(started) if plan.requests else None,
         labels=_labels([label for r in each for label in r.labels]),
         checks=dict(_added(r.checks or {} for r in each)) if first.checks is not None else None,
@@ -78,6 +79,13 @@ def _together(parts: Sequence[Part], lost: int) -> Together:
     begins, ends = max(part.begun for part in parts), min(part.ended for part in parts)
     good = sum(part.series.good_between((begins - part.begun) / 1e9, (ends - part.begun) / 1e9) for part in parts)
     return Together(len(parts) + lost, lost, max(0.0, (ends - begins) / 1e9), good)
+
+
+def _http2(parts: Sequence[Http2Facts]) -> Http2Facts | None:
+    if not parts:
+        return None
+    resets = _added(part.resets for part in parts)
+    return Http2Facts(sum(part.goaways for part in parts), dict(resets.most_common()))
 
 
 def _sum_of_known(numbers: Sequence[int | None]) -> int | None:

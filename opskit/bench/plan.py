@@ -178,6 +178,7 @@ class Plan:
     tls: Tls = field(default_factory=Tls)
     share: Share = Share()  # `number` and `concurrency` are those of the share
     schedule: Schedule | None = None  # the open model; without it, a request follows the answer to another
+    streams: int | None = None  # with HTTP/2: how many requests share one connection; None for HTTP/1.1
     keep_going: bool = False
     fail_status: bool = False
     fail_length: bool = False
@@ -366,10 +367,28 @@ def refuse_contradictions(plan: Plan) -> None:
             "--warmup would take requests from a file that is to be sent once",
             hint="say how long to measure: -t 30s, or -n 1000",
         )
+    if plan.streams is not None:
+        _refuse_without_http2(plan, plan.streams)
     if plan.requests and plan.requests.format == "access-log" and plan.url is None:
         raise Misuse(
             "an access log holds paths, not hosts: it needs a URL",
             hint="opskit bench -R access.log http://127.0.0.1:8080",
+        )
+
+
+def _refuse_without_http2(plan: Plan, streams: int) -> None:
+    if not 0 < streams <= plan.concurrency:
+        raise Misuse(
+            f"--streams {streams}: of -c {plan.concurrency} requests, 1 to {plan.concurrency} share a connection",
+            hint=f"add -c {streams}, or more" if streams > 0 else "--streams 10, for instance",
+        )
+    for asked, option in ((plan.checks, "--check"), (plan.redirects, "--redirects")):
+        if asked:
+            raise Misuse(f"{option} is not there for --http2", hint="leave one of them out")
+    if plan.route.proxy is not None and (plan.url is None or plan.url.origin.scheme == "http"):
+        raise Misuse(
+            "--http2 through a proxy (-X) needs an https URL, for which the proxy opens a tunnel",
+            hint="leave out --http2 or -X",
         )
 
 

@@ -31,6 +31,8 @@ class Counts:
     unsent: int = 0
     redirected: int = 0
     lower_bounds: int = 0
+    goaways: int = 0
+    resets: Counter[str] = field(default_factory=Counter)  # RST_STREAM by the name of its code
     answered_badly: int = 0  # failures of requests that have a whole answer
 
     def ended(self) -> tuple[int, int]:

@@ -25,6 +25,9 @@ class Failure(StrEnum):
     TRUNCATED = "truncated"
     BAD_FRAMING = "bad_framing"
     EXTRA_BYTES = "extra_bytes"
+    NO_HTTP2 = "no_http2"
+    STREAM_RESET = "stream_reset"
+    GOAWAY = "goaway"
     STATUS = "status"
     LENGTH = "length"
     CHECK = "check"
@@ -47,6 +50,9 @@ MEANING = {
     Failure.TRUNCATED: "the connection ended inside the answer",
     Failure.BAD_FRAMING: "the answer is not HTTP, or its end cannot be known",
     Failure.EXTRA_BYTES: "bytes came after the end of the answer",
+    Failure.NO_HTTP2: "the server does not speak HTTP/2 (--http2)",
+    Failure.STREAM_RESET: "the server sent RST_STREAM instead of an answer",
+    Failure.GOAWAY: "the server sent GOAWAY before it answered anything",
     Failure.STATUS: "a status of 400 or more (--fail-status)",
     Failure.LENGTH: "not as long as the first answer (--fail-length)",
     Failure.CHECK: "the answer is not as --check says",
@@ -87,6 +93,18 @@ class Run:
     body_sent: bool = False
     variable_length: bool = False
     version: str = ""
+    streams: int = 0  # requests that share one HTTP/2 connection; 0 for HTTP/1.1
+
+
+@dataclass(frozen=True)
+class Http2Facts:
+    """What only HTTP/2 has: GOAWAY frames that came, and RST_STREAM frames by the name of their code."""
+
+    goaways: int
+    resets: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"goaways": self.goaways, "resets": dict(self.resets)}
 
 
 @dataclass(frozen=True)
@@ -208,6 +226,7 @@ class Results:
     latencies: Latencies
     first: FirstAnswer | None = None
     tls: TlsFacts | None = None
+    http2: Http2Facts | None = None
     requests_file: Mapping[str, int] | None = None
     labels: tuple[LabelTimes, ...] = ()
     checks: Mapping[str, int] | None = None  # each --check, and of how many answers it did not hold
@@ -285,6 +304,7 @@ class Results:
             "checks": {"checked": self.checked, "failed": dict(self.checks)} if self.checks is not None else None,
             "script": dict(self.script) if self.script is not None else None,
             "tls": self._tls_dict(),
+            "http2": {"streams": self.run.streams, **self.http2.to_dict()} if self.http2 else None,
             "cpu_share": self.cpu_share,
             "loop_lag_ms": summarise(self.latencies.loop).to_dict(),
             "warmup": asdict(self.warmup) if self.warmup else None,
@@ -329,6 +349,7 @@ def to_saved(results: Results) -> dict[str, Any]:
         "status": {str(code): count for code, count in results.status.items()},
         "first": asdict(results.first) if results.first else None,
         "tls": asdict(results.tls) if results.tls else None,
+        "http2": results.http2.to_dict() if results.http2 else None,
         "requests_file": dict(results.requests_file) if results.requests_file is not None else None,
         "checks": dict(results.checks) if results.checks is not None else None,
         "script": dict(results.script) if results.script is not None else None,
@@ -355,6 +376,7 @@ def from_saved(saved: Mapping[str, Any]) -> Results:
         status={int(code): _count(count) for code, count in saved["status"].items()},
         first=FirstAnswer(**_fitting(FirstAnswer, saved["first"])) if saved["first"] else None,
         tls=TlsFacts(**_fitting(TlsFacts, saved["tls"])) if saved["tls"] else None,
+        http2=_http2(saved.get("http2")),
         requests_file=None if file is None else {name: _count(file[name]) for name in _FILE_COUNTS},
         checks=None if saved["checks"] is None else {_text(n): _count(c) for n, c in saved["checks"].items()},
         script=None
@@ -403,6 +425,15 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value
     raise ValueError(f"{value!r} is no text")
+
+
+def _http2(saved: Mapping[str, Any] | None) -> Http2Facts | None:
+    """None also for a run that was saved before HTTP/2 was spoken."""
+    if saved is None:
+        return None
+    return Http2Facts(
+        _count(saved["goaways"]), {_text(name): _count(each) for name, each in saved["resets"].items()}
+    )
 
 
 _FILE_COUNTS = ("lines", "encoded", "skipped", "wrapped")

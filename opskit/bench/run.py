@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from opskit import __version__, redact
-from opskit.bench.engine import Engine, Observer, Trace
+from opskit.bench.engine import Conductor, Engine, Observer, Trace
 from opskit.bench.exchanges import FailingExchanges
 from opskit.bench.following import Following
 from opskit.bench.hooks import Hooks
@@ -19,7 +19,7 @@ from opskit.bench.requests import PipeFed, Tally, request_stream
 from opskit.bench.results import Results, Run, Stop
 from opskit.bench.script import Script
 from opskit.bench.transport import SPARE_DESCRIPTORS, Dialer, raise_descriptor_limit
-from opskit.errors import OpskitError
+from opskit.errors import Misuse, OpskitError, Unable
 
 Interrupts = Callable[[Callable[[], None]], AbstractContextManager[None]]
 
@@ -40,6 +40,9 @@ class Session:
         failing: FailingExchanges | None = None,
         hooks: Hooks | None = None,
     ) -> None:
+        if plan.streams is not None and (failing or (hooks and hooks.response)):
+            wants = "--save-failures" if failing else "response() of --script"
+            raise Misuse(f"{wants} is not there for --http2", hint="leave one of them out")
         raise_descriptor_limit(plan.concurrency + SPARE_DESCRIPTORS)
         self._plan = plan
         self._tally = Tally()
@@ -49,8 +52,7 @@ class Session:
         self._dialer.prepare(plan.url.origin if plan.url else None)
         shown = script if hooks and hooks.response else None
         self._inspection = Inspection(plan, failing, shown) if plan.checks or failing or shown else None
-        make_engine = Following if plan.redirects else Engine
-        self._engine = make_engine(
+        self._engine = _engine_class(plan)(
             plan,
             requests,
             self._dialer,
@@ -121,7 +123,18 @@ def _with_checks(results: Results, inspection: Inspection | None) -> Results:
     return replace(results, checks=failed, checked=inspection.checked)
 
 
-def _results(plan: Plan, engine: Engine, tally: Tally, started_at: float) -> Results:
+def _engine_class(plan: Plan) -> type[Conductor]:
+    """Raises Unable where HTTP/2 needs a package that is missing."""
+    if plan.streams is None:
+        return Following if plan.redirects else Engine
+    try:
+        from opskit.bench.engine_http2 import Http2Engine
+    except ModuleNotFoundError as error:
+        raise Unable("HTTP/2 needs one more package", hint="pip install 'opskit[http2]'") from error
+    return Http2Engine
+
+
+def _results(plan: Plan, engine: Conductor, tally: Tally, started_at: float) -> Results:
     counts, recorder = engine.counts, engine.recorder
     return Results(
         run=_run_facts(plan, started_at),
@@ -146,6 +159,7 @@ def _results(plan: Plan, engine: Engine, tally: Tally, started_at: float) -> Res
         latencies=recorder.latencies(),
         first=engine.first,
         tls=engine.tls,
+        http2=engine.http2,
         requests_file=tally.to_dict(counts.started) if plan.requests else None,
         labels=recorder.labels(),
         series=recorder.series.seconds(),
@@ -173,6 +187,7 @@ def _run_facts(plan: Plan, started_at: float) -> Run:
         body_sent=plan.shape.body is not None,
         variable_length=plan.variable_length,
         version=__version__,
+        streams=plan.streams or 0,
     )
 
 

@@ -189,6 +189,8 @@ class Dialer:
         import ssl
 
         self._context = tls_context(self._plan.tls)
+        if self._plan.streams is not None:
+            self._context.set_alpn_protocols(["h2"])  # nothing else: a server without it says so
         self.would_wait = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
         self.tls_errors = (ssl.SSLError,)
         if self._plan.tls.resume:

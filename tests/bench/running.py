@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from opskit.bench.plan import Plan, RequestsFile, Route, Shape, Tls, parse_url
+from opskit.bench.requests import format_of
 from opskit.bench.results import Results
 from opskit.bench.run import carry_out
 
@@ -29,7 +30,7 @@ def bench(
                 number=number,
                 concurrency=concurrency,
                 shape=Shape(method=method, body=body, keep_alive=keep_alive),
-                requests=RequestsFile(requests) if requests else None,
+                requests=RequestsFile(requests, format_of(requests)) if requests else None,
                 route=route or Route(),
                 tls=tls or Tls(),
                 request_limit=5,

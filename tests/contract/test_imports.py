@@ -15,7 +15,7 @@ import pytest
 import opskit
 from opskit.cli import TOOLS
 
-HEAVY = {"rich", "httpx", "asyncio", "ssl", "pydantic", "httptools", "h11"}
+HEAVY = {"rich", "httpx", "asyncio", "ssl", "pydantic", "httptools", "h11", "hpack"}
 ROOMS = {tool.module.split(".")[1] for tool in TOOLS.values()}
 
 
@@ -112,6 +112,23 @@ LAYERS: dict[str, dict[str, set[str]]] = {
             "plan",
             "results",
             "script",
+            "wire",
+        },
+        "frames": set(),
+        "fieldblocks": {"wire"},
+        "http2session": {"fieldblocks", "frames", "plan", "results", "wire"},
+        "engine_http2": {
+            "connection",
+            "engine",
+            "fieldblocks",
+            "frames",
+            "http2session",
+            "opener",
+            "plan",
+            "poller",
+            "recorder",
+            "results",
+            "transport",
             "wire",
         },
         "rows": {"recorder"},

@@ -19,11 +19,11 @@ _PERCENTS = (50, 66, 75, 80, 90, 95, 98, 99)
 # ab has four counters for failures; every request stands in one of them here, not in up to three.
 _CONNECT = (
     Failure.REFUSED, Failure.UNREACHABLE, Failure.RESOLVE, Failure.TLS, Failure.PROXY,
-    Failure.CONNECT_TIMEOUT, Failure.LOCAL,
+    Failure.CONNECT_TIMEOUT, Failure.LOCAL, Failure.NO_HTTP2,
 )  # fmt: skip
 _RECEIVE = (
     Failure.RESET, Failure.WAIT_TIMEOUT, Failure.READ_TIMEOUT, Failure.CLOSED, Failure.TRUNCATED,
-    Failure.BAD_FRAMING, Failure.EXTRA_BYTES,
+    Failure.BAD_FRAMING, Failure.EXTRA_BYTES, Failure.STREAM_RESET, Failure.GOAWAY,
 )  # fmt: skip
 _LENGTH = (Failure.LENGTH,)
 _EXCEPTIONS = (Failure.STATUS, Failure.CHECK, Failure.REDIRECT, Failure.CUT_OFF)

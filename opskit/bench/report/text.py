@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from opskit.bench.histogram import Histogram, Summary, cell_bounds, summarise
-from opskit.bench.results import MEANING, Failure, Results, Stop
+from opskit.bench.results import MEANING, Failure, Http2Facts, Results, Stop
 from opskit.bench.thresholds import judged
 from opskit.bench.verdict import findings, is_valid
 from opskit.units import format_duration, format_size
@@ -60,9 +60,8 @@ def lines(results: Results, *, ascii_only: bool = False) -> Iterator[Line]:
 
 def _what(results: Results) -> Iterator[Line]:
     run = results.run
-    kept = "kept alive" if run.keep_alive else "a connection each"
     yield [("opskit bench  ", "dim"), (run.url or f"the URLs of {run.requests_file}", "bold")]
-    yield [(f"{run.method}, {run.concurrency} at a time, {kept}", "dim")]
+    yield [(f"{run.method}, {run.concurrency} at a time, {_sharing(results)}", "dim")]
     if results.warmup is not None:
         warmup = results.warmup
         yield [(f"after a warm-up of {warmup.seconds:g} s, {warmup.requests:,} requests left out", "dim")]
@@ -76,6 +75,13 @@ def _what(results: Results) -> Iterator[Line]:
         parts += [f"{file['skipped']:,} skipped"] if file["skipped"] else []
         parts += [f"begun {file['wrapped'] + 1:,} times"] if file["wrapped"] else []
         yield [(", ".join(parts), "dim")]
+
+
+def _sharing(results: Results) -> str:
+    streams = results.run.streams
+    if streams:
+        return f"HTTP/2 with {streams} stream{'s' if streams > 1 else ''} a connection"
+    return "kept alive" if results.run.keep_alive else "a connection each"
 
 
 def _file_name(path: str | None) -> str:
@@ -144,6 +150,8 @@ def _facts(results: Results) -> Iterator[Line]:
         alpn = f", ALPN {tls.alpn}" if tls.alpn else ""
         yield _fact("TLS", f"{tls.protocol} {tls.cipher}, key of {tls.key_bits} bits{alpn}")
         yield _fact("Handshakes", _handshakes(results))
+    if results.http2 is not None and (results.http2.goaways or results.http2.resets):
+        yield _fact("HTTP/2", _http2(results.http2))
 
 
 def _handshakes(results: Results) -> str:
@@ -151,6 +159,12 @@ def _handshakes(results: Results) -> str:
     if resumed:
         return f"{count:,}, of which {resumed:,} resumed a session ({resumed / count:.1%})"
     return f"{count:,} in full; --tls-resume resumes sessions" if count > 1 else f"{count:,} in full"
+
+
+def _http2(facts: Http2Facts) -> str:
+    resets = ", ".join(f"{count:,} {name}" for name, count in facts.resets.items())
+    goaways = f"{facts.goaways:,} connections ended by GOAWAY" if facts.goaways else "no GOAWAY"
+    return f"{goaways}; reset: {resets or 'no stream'}"
 
 
 def _fact(name: str, value: str) -> Line:
