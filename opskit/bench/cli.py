@@ -1,6 +1,6 @@
 """The command lines of `opskit bench` and `opskit report`: options in, a plan carried out, a report out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +9,8 @@ from opskit.options import Json, Quiet
 from opskit.outcome import ErrorNote, ExitCode, Outcome
 
 if TYPE_CHECKING:
-    from opskit.bench.plan import RequestsFile, Route, Schedule, Shape, Tls
+    from opskit.bench.compared import Compared
+    from opskit.bench.plan import Plan, RequestsFile, Route, Schedule, Shape, Tls
     from opskit.bench.results import Results
     from opskit.bench.rows import RowSpool
     from opskit.console import Stdout
@@ -45,7 +46,9 @@ def bench(
     number: Annotated[
         int | None, typer.Option("-n", "--number", help="Requests in all. [1; with -R every line once; with -t no limit]")
     ] = None,
-    concurrency: Annotated[int, typer.Option("-c", "--concurrency", help="Requests at a time.")] = 1,
+    concurrency: Annotated[
+        int | None, typer.Option("-c", "--concurrency", help="Requests at a time. [1; with --find-rate as many as it takes]")
+    ] = None,
     seconds: Annotated[
         str | None, typer.Option("-t", "--time", metavar="TIME", help="End after this long: 30, 30s, 5m.")
     ] = None,
@@ -80,6 +83,17 @@ def bench(
     protocol: Annotated[str, typer.Option("-f", "--tls", metavar="VERSION", help="ALL, TLS1, TLS1.1, TLS1.2 or TLS1.3.")] = "ALL",
     ciphers: Annotated[str | None, typer.Option("-Z", "--ciphers", help="OpenSSL cipher list, up to TLS 1.2.")] = None,
     no_sni: Annotated[bool, typer.Option("-I", "--no-sni", help="Send no server name; the certificate's name is not checked.")] = False,
+    repeat: Annotated[int | None, typer.Option("--repeat", metavar="N", help="Make N runs and show how they spread. [1; with --against 5]")] = None,
+    baseline: Annotated[str | None, typer.Option("--baseline", metavar="FILE", help="Compare with the run or runs kept in FILE; exit 1 if worse.")] = None,
+    against: Annotated[str | None, typer.Option("--against", metavar="URL", help="Compare with this URL, measured in turn with the first.")] = None,
+    tolerance: Annotated[str, typer.Option("--tolerance", metavar="PERCENT", help="How much worse than the baseline is no failure.")] = "5%",
+    force: Annotated[bool, typer.Option("--force", help="Compare with a baseline that asked something else.")] = False,
+    find_rate: Annotated[list[str] | None, typer.Option("--find-rate", metavar="COND", help="Find the highest rate at which this holds: 'p99 < 200ms'; may repeat.")] = None,
+    settle: Annotated[str, typer.Option("--settle", metavar="TIME", help="Before each step of --find-rate, at its rate.")] = "1s",
+    step_time: Annotated[str | None, typer.Option("--step-time", metavar="TIME", help="How long a step measures. [5s, or 20 times the time in COND]")] = None,
+    min_rate: Annotated[float, typer.Option("--min-rate", metavar="RATE", help="Where --find-rate begins, in requests/s.")] = 10,
+    max_rate: Annotated[float, typer.Option("--max-rate", metavar="RATE", help="Where --find-rate ends.")] = 100_000,
+    precision: Annotated[str, typer.Option("--precision", metavar="PERCENT", help="How closely --find-rate looks.")] = "2%",
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
@@ -107,18 +121,19 @@ def bench(
       opskit bench --json -n 1000 http://127.0.0.1:8080/ | jq .data.rate
 
     Exit codes: 0 the run was carried out, whatever the server answered; 1 a
-    --fail-if held; 2 the call or the file is wrong; 3 not one request got an
+    --fail-if held, it is worse than the baseline, or no rate holds; 2 the call or the file is wrong; 3 not one request got an
     answer; 4 a bad line ended the run; 130 Ctrl-C ended it. Start with `opskit target` for a server
     to try it on.
     """
     from opskit.bench import plan as plans
-    from opskit.bench import verdict
+    from opskit.bench import several, verdict
+    from opskit.bench.compared import compared, read_baseline
     from opskit.bench.progress import VerboseTrace, progress
-    from opskit.bench.run import carry_out
+    from opskit.bench.run import carry_out, run_facts
     from opskit.bench.thresholds import crossed, parse_thresholds
     from opskit.files import require_writable
     from opskit.interrupts import stop_on_interrupt
-    from opskit.units import parse_duration
+    from opskit.units import parse_duration, parse_share
 
     shown = plans.one_of("html" if html or table or row or cell else form, FORMATS, "--format")
     file = _requests_file(requests, requests_format, order, seed)
@@ -130,7 +145,7 @@ def bench(
         requests=file,
         number=number if number is not None or file or time is not None or rate else 1,
         seconds=time,
-        concurrency=concurrency,
+        concurrency=1 if concurrency is None else concurrency,
         request_limit=parse_duration(limit, bare="s"),
         shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive),
         route=_route(unix_socket, connect_to, proxy, proxy_auth, local_address, buffer),
@@ -141,8 +156,39 @@ def bench(
         fail_length=fail_length,
         variable_length=variable_length,
     )  # fmt: skip
+    one_run = {"-e": csv, "-g": gnuplot, "--format": shown if shown != "text" else None}
+    if find_rate:
+        several.refuse_beside(
+            "--find-rate",
+            {
+                "--rate": rate,
+                "-n": number,
+                "-t": seconds,
+                "--repeat": repeat,
+                "--baseline": baseline,
+                "--against": against,
+                "--fail-if": fail_if,
+                "--save": save,
+                "--arrivals": arrivals != "even",
+                **one_run,
+            },
+        )
+        several.refuse_a_pipe(plan, "--find-rate")
+        search = several.read_search(find_rate, settle, step_time, min_rate, max_rate, precision, concurrency)
+        return several.searched(plan, search, quiet=quiet or as_json, as_json=as_json)
+    times, tolerated = several.times_of(repeat, against), parse_share(tolerance, "--tolerance")
+    plans.refuse_contradictions(plan)
+    before = read_baseline(baseline, run_facts(plan, 0.0), tolerance=tolerated, force=force) if baseline else None
     for path in filter(None, (save, csv, gnuplot)):
         require_writable(path)
+    if against or times > 1:
+        several.refuse_beside("--against" if against else "--repeat", {**one_run, "-v": verbosity >= 2})
+        several.refuse_a_pipe(plan, "--repeat")
+        second = _against(plan, against, baseline)
+        sides = several.measure_in_turn(plan, times, second, quiet=quiet or as_json)
+        unkept = tuple(_write_files(sides.new, save, None, None, None))
+        before = several.baseline_of_turns(sides, second, tolerated) if second else before
+        return several.repeated(sides, before, thresholds, unkept, as_json=as_json)
     watch = progress(plan.number, quiet=quiet or as_json)
     rows = _row_spool(gnuplot)
     results, error = carry_out(
@@ -153,18 +199,20 @@ def bench(
         interrupts=stop_on_interrupt,
     )
     watch.done(results.completed)
-    lost = tuple(_write_files(results, save, csv, gnuplot, rows))
+    lost = tuple(_write_files([results], save, csv, gnuplot, rows))
     errors = (*((error.note(),) if error else ()), *lost, *_nothing_answered(results))
     too_bad = [
         ErrorNote("threshold", str(each), "--save keeps the run for a closer look")
         for each in crossed(thresholds, results)
     ]
+    found = compared([results], before) if before else None
+    too_bad += found.notes() if found else ()
     how = _Rendering(shown, table or "", row or "", cell or "bgcolor=white", no_percentiles, no_spread, quiet)
     return Outcome(
         command="bench",
         schema="bench/1",
-        data={**results.to_dict(), "verdict": verdict.to_dict(results)},
-        render=how.of(results),
+        data={**results.to_dict(), "verdict": verdict.to_dict(results), **several.comparison_data(found)},
+        render=how.of(results, found),
         exit_code=_exit_code(results) or (ExitCode.UNABLE if lost else ExitCode.BAD if too_bad else ExitCode.OK),
         errors=(*errors, *too_bad),
         as_json=as_json,
@@ -174,6 +222,9 @@ def bench(
 @report_app.command()
 def report(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A file that `opskit bench --save` wrote.")],
+    baseline: Annotated[str | None, typer.Option("--baseline", metavar="FILE", help="Compare with the run or runs kept in FILE; exit 1 if worse.")] = None,
+    tolerance: Annotated[str, typer.Option("--tolerance", metavar="PERCENT", help="How much worse than the baseline is no failure.")] = "5%",
+    force: Annotated[bool, typer.Option("--force", help="Compare with a baseline that asked something else.")] = False,
     form: Annotated[str, typer.Option("--format", help="text, ab, html or csv.")] = "text",
     as_json: Json = False,
     no_percentiles: Annotated[bool, typer.Option("-d", "--no-percentiles", help="No percentiles in the ab format.")] = False,
@@ -185,16 +236,47 @@ def report(
       opskit bench -k -n 1000 --save run.json http://127.0.0.1:8080/
       opskit report run.json
       opskit report run.json --format ab
+      opskit report new.json --baseline old.json
     """
-    from opskit.bench import verdict
+    from opskit.bench import several, verdict
+    from opskit.bench.compared import compared, read_baseline
     from opskit.bench.plan import one_of
     from opskit.bench.saved import load
+    from opskit.units import parse_share
 
     shown = one_of(form, FORMATS, "--format")
-    results = load(run)
+    tolerated = parse_share(tolerance, "--tolerance")
+    runs = load(run)
+    before = read_baseline(baseline, runs[0].run, tolerance=tolerated, force=force) if baseline else None
+    if len(runs) > 1:
+        several.refuse_beside(
+            f"{run}, which holds {len(runs)} runs,", {"--format": shown if shown != "text" else None}
+        )
+        return several.reported(runs, before, as_json=as_json)
+    results = runs[0]
+    found = compared(runs, before) if before else None
     how = _Rendering(shown, "", "", "bgcolor=white", no_percentiles, no_spread, quiet=False)
-    data = {**results.to_dict(), "verdict": verdict.to_dict(results)}
-    return Outcome("report", "bench/1", data, how.of(results), as_json=as_json)
+    data = {**results.to_dict(), "verdict": verdict.to_dict(results), **several.comparison_data(found)}
+    notes = tuple(found.notes()) if found else ()
+    return Outcome(
+        "report", "bench/1", data, how.of(results, found), ExitCode.BAD if notes else ExitCode.OK, notes, as_json
+    )
+
+
+def _against(plan: "Plan", url: str | None, baseline: str | None) -> "Plan | None":
+    """The plan with another URL."""
+    from dataclasses import replace
+
+    from opskit.bench import several
+    from opskit.bench.plan import parse_url
+    from opskit.errors import Misuse
+
+    if url is None:
+        return None
+    several.refuse_beside("--against", {"--baseline": baseline})
+    if plan.url is None:
+        raise Misuse("--against takes the place of the URL, and there is none", hint="give a URL beside -R")
+    return replace(plan, url=parse_url(url))
 
 
 def _requests_file(path: str | None, form: str, order: str, seed: int | None) -> "RequestsFile | None":
@@ -307,7 +389,7 @@ def _row_spool(gnuplot: str | None) -> "RowSpool | None":
 
 
 def _write_files(
-    results: "Results", save: str | None, csv: str | None, gnuplot: str | None, rows: "RowSpool | None"
+    runs: "Sequence[Results]", save: str | None, csv: str | None, gnuplot: str | None, rows: "RowSpool | None"
 ) -> Iterator[ErrorNote]:
     """Write the files that were asked for; the report is shown all the same when one cannot be written."""
     from opskit.bench.report import ab
@@ -317,9 +399,9 @@ def _write_files(
 
     wanted: list[Callable[[], None]] = []
     if save:
-        wanted.append(lambda: keep(results, save))
+        wanted.append(lambda: keep(runs, save))
     if csv:
-        wanted.append(lambda: write_lines(csv, ab.csv(results)))
+        wanted.append(lambda: write_lines(csv, ab.csv(runs[0])))
     if gnuplot and rows:
         wanted.append(lambda: write_lines(gnuplot, rows.lines()))
     for write in wanted:
@@ -370,12 +452,16 @@ class _Rendering:
             "percentiles": not no_percentiles, "spread": not no_spread, "heartbeat": not quiet
         }  # fmt: skip
 
-    def of(self, results: "Results") -> "Callable[[Stdout], None]":
+    def of(self, results: "Results", found: "Compared | None") -> "Callable[[Stdout], None]":
+        """The report, and a comparison after the one for people."""
+
         def render(out: "Stdout") -> None:
             from opskit.bench.report import ab, text
+            from opskit.bench.several import show_comparison
 
             if self._form == "text":
                 text.show(results, out.rich, ascii_only=out.plain_ascii)
+                show_comparison(found, out)
                 return
             pages = {
                 "ab": lambda: ab.text(results, **self._ab),

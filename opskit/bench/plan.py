@@ -135,6 +135,9 @@ class Schedule:
         """In ns from the start."""
         return due_times(self.segments, poisson=self.poisson, seed=self.seed)
 
+    def __str__(self) -> str:
+        return ", ".join([*map(str, self.segments), *(("poisson",) if self.poisson else ())])
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -80,6 +80,7 @@ class Run:
     body_sent: bool = False
     variable_length: bool = False
     version: str = ""
+    rate: str = ""  # of the schedule, in words; "" without one, and in files kept before it was noted
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def _results(
 ) -> Results:
     counts = engine.counts
     return Results(
-        run=_run_facts(plan, started_at),
+        run=run_facts(plan, started_at),
         stop=engine.stop or Stop.FINISHED,
         planned=counts.started if plan.number is None and plan.once else plan.number,
         started=counts.started,
@@ -82,7 +82,8 @@ def _results(
     )
 
 
-def _run_facts(plan: Plan, started_at: float) -> Run:
+def run_facts(plan: Plan, started_at: float) -> Run:
+    """What a report or a comparison will know of the plan; `started_at` in epoch seconds."""
     url = plan.url
     return Run(
         url=redact.url(str(url)) if url else "",
@@ -100,6 +101,7 @@ def _run_facts(plan: Plan, started_at: float) -> Run:
         body_sent=plan.shape.body is not None,
         variable_length=plan.variable_length,
         version=__version__,
+        rate=str(plan.schedule or ""),
     )
 
 

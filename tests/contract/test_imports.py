@@ -95,6 +95,12 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "saved": {"results"},
         "thresholds": {"histogram", "results"},
         "verdict": {"results"},
+        "comparing": {"results", "thresholds"},
+        "comparable": {"results"},
+        "compared": {"comparable", "comparing", "results", "saved", "verdict"},
+        "repeating": {"engine", "plan", "results", "run"},
+        "search": set(),
+        "stepping": {"engine", "plan", "results", "run", "schedule", "search", "thresholds", "verdict"},
     },
     "target": {
         "content": set(),
