@@ -226,11 +226,7 @@ def _why_not(search: Search, rate: float, results: Results, answered: float) -> 
         return str(broken[0])
     missing = (rate - answered) * search.step * (1 - FIRST_PART)  # requests
     if missing > ONE_MORE_OR_LESS and answered < rate * (1 - search.bounds.precision / 2):
-        return (
-            f"only {answered:.4g}/s went well: a queue grew"
-            if not results.failed
-            else (f"only {answered:.4g}/s went well, {results.failed:,} failed")
-        )
+        return f"only {answered:.4g}/s went well"
     return ""
 
 
@@ -249,7 +245,7 @@ def _client_limit(search: Search, results: Results) -> str:
     quick = results.latencies.total.mean() <= search.time_limit * 1e9
     if not quick or not_held(search.conditions, served):
         return ""
-    return f"{late:,} requests began late, but were answered in time: -c {results.run.concurrency}"
+    return f"{late:,} began late, though each was then answered in time (-c {results.run.concurrency})"
 
 
 def doubts(step: Step) -> list[Finding]:

@@ -7,9 +7,10 @@ from opskit.bench.comparing import BETWEEN_RUNS, FEWEST_SECONDS, Change, Finding
 from opskit.bench.report.figures import label, value
 from opskit.bench.report.text import Line
 
+_TENFOLD = 10.0  # from here on a factor reads better than a percentage
 _WORDS = {
     Finding.REGRESSION: ("REGRESSION", "bold red"),
-    Finding.WORSE: ("worse, but tolerated", "yellow"),
+    Finding.WORSE: ("worse, tolerated", "yellow"),
     Finding.BETTER: ("better", "bold green"),
     Finding.SAME: ("no difference seen", ""),
     Finding.UNKNOWN: ("too little to tell", "yellow"),
@@ -17,40 +18,46 @@ _WORDS = {
 
 
 def lines(compared: Compared) -> Iterator[Line]:
-    now, then = compared.comparison.runs
     yield [("Compared with ", "dim"), (compared.baseline.name, "bold")]
     for each in compared.baseline.forced:
         yield [("  forced       ", "yellow"), (str(each), "")]
     yield [
-        (f"{f'runs: {now}, {then}':<13}", "dim"),
-        (f"{'now':>9}{'then':>9}{'change':>9}{'between':>19}", "dim"),
+        (f"{'':<10}{'now':>9}{'then':>9}{'change':>8}{'between':>17}{'seen':>7}", "dim"),
     ]
     for change in compared.comparison.changes:
         yield _row(change)
     yield []
     yield _conclusion(compared)
     yield from _method(compared)
-    yield from _detectable(compared.comparison.changes)
     for doubt in compared.doubts:
         yield [("  doubtful     ", "yellow"), (doubt, "")]
 
 
 def _row(change: Change) -> Line:
-    shift = _percent(change.ratio) if change.ratio else "-"
-    between = f"{_percent(change.low)} to {_percent(change.high)}" if change.low and change.high else ""
     return [
-        (f"{label(change.figure):<13}", ""),
+        (f"{label(change.figure):<10}", ""),
         (f"{value(change.figure, change.new):>9}{value(change.figure, change.old):>9}", ""),
-        (f"{shift:>9}", "bold"),
-        (f"{between:>19}  ", "dim"),
+        (f"{_percent(change.ratio) if change.ratio else '-':>8}", "bold"),
+        (f"{_between(change):>17}", "dim"),
+        (f"{_share(change.detectable) if change.detectable else '':>7}  ", "dim"),
         _WORDS[change.finding],
     ]
 
 
+def _between(change: Change) -> str:
+    """The interval; the unit stands once, where both ends have the same."""
+    if not change.low or not change.high:
+        return ""
+    low, high = _percent(change.low), _percent(change.high)
+    return f"{low.removesuffix('%') if high.endswith('%') else low} to {high}"
+
+
 def _percent(ratio: float) -> str:
-    if ratio >= 10:
-        return f"×{ratio:.3g}" if ratio < 1e4 else "any"
-    return f"{(ratio - 1) * 100:+.1f}%"
+    return f"{(ratio - 1) * 100:+.1f}%" if ratio < _TENFOLD else f"×{ratio:.3g}"
+
+
+def _share(share: float) -> str:
+    return f"{share:.1%}" if share < 0.1 else f"{share:.0%}" if share < _TENFOLD else f"×{share + 1:.2g}"
 
 
 def _conclusion(compared: Compared) -> Line:
@@ -68,9 +75,10 @@ def _conclusion(compared: Compared) -> Line:
 
 def _method(compared: Compared) -> Iterator[Line]:
     """What was judged, in words; docs/bench.md has them all."""
+    now, then = compared.comparison.runs
     says = {
-        Method.PAIRS: ("pairs of runs in turn: Student's t on the differences",),
-        Method.RUNS: ("the spread from run to run: Welch's t on logarithms",),
+        Method.PAIRS: (f"{now} pairs of runs in turn: Student's t on the differences of logarithms",),
+        Method.RUNS: (f"{now} {'run' if now == 1 else 'runs'} now and {then} then: Welch's t on logarithms",),
         Method.SECONDS: (
             "one run a side: the spread of its seconds, with how they hang together;",
             f"what differs between runs is taken to be {BETWEEN_RUNS:.0%}; --repeat 5 measures it",
@@ -84,15 +92,5 @@ def _method(compared: Compared) -> Iterator[Line]:
     for more in says[compared.comparison.method][1:]:
         yield [(" " * 15 + more, "dim")]
     if compared.comparison.method is not Method.NONE:
-        yield [(" " * 15 + "all four intervals hold together in 95 of 100 comparisons", "dim")]
-
-
-def _detectable(changes: tuple[Change, ...]) -> Iterator[Line]:
-    """The smallest changes for the worse that would have been seen."""
-    sizes = [f"{each.figure.name} {_share(each.detectable)}" for each in changes if each.detectable]
-    if sizes:
-        yield [("  would be seen", "dim"), (f" 19 times in 20, if worse by: {', '.join(sizes)}", "dim")]
-
-
-def _share(share: float) -> str:
-    return f"{share:.1%}" if share < 0.1 else f"{share:.0%}" if share < 10 else "more than tenfold"
+        yield [(" " * 15 + "all four intervals hold together in 95 of 100 comparisons;", "dim")]
+        yield [(" " * 15 + "seen: a change for the worse of so much would be, mostly", "dim")]

@@ -25,11 +25,13 @@ def lines(found: Found, url: str) -> Iterator[Line]:
     times = f"{format_duration(search.settle)} to settle, {format_duration(search.step)} measured"
     yield [(f"the highest rate at which {conditions(found)}; {times}", "dim")]
     yield []
-    yield [(f"{'rate, 1/s':>10}{'answered':>10}{'p50, ms':>10}{'p99, ms':>10}{'failed':>8}", "dim")]
+    yield [(f"{'rate, 1/s':>9}{'answered':>10}{'p50, ms':>9}{'p99, ms':>9}{'failed':>7}", "dim")]
     for step in sorted(found.steps, key=lambda each: each.rate):
         yield row(step)
     yield []
     yield _answer(found)
+    if found.end is End.CLIENT:
+        yield [("  because    ", "dim"), (found.steps[-1].why, "")]
     for note in found.notes:
         yield [("  doubtful   ", "yellow"), (note, "")]
 
@@ -40,10 +42,10 @@ def row(step: Step) -> Line:
     word, style = _WORDS[step.held]
     others = ", ".join(each.doubt.value for each in doubts(step) if each.doubt in _SHOWN)
     return [
-        (f"{_rate(step.rate):>10}", "bold"),
+        (f"{_rate(step.rate):>9}", "bold"),
         (f"{step.answered:>10,.1f}", ""),
-        (f"{milliseconds(times['p50']):>10}{milliseconds(times['p99']):>10}", ""),
-        (f"{step.results.failed:>8,}  ", "red" if step.results.failed else ""),
+        (f"{milliseconds(times['p50']):>9}{milliseconds(times['p99']):>9}", ""),
+        (f"{step.results.failed:>7,}  ", "red" if step.results.failed else ""),
         (word, style),
         (f": {step.why}" if step.why else f"; {others}" if others else "", ""),
     ]

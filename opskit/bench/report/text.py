@@ -31,10 +31,11 @@ def show(results: Results, console: "Console", *, ascii_only: bool = False) -> N
 
 
 def print_lines(lines: Iterable[Line], console: "Console") -> None:
+    """Each on one line: what is wider than the terminal ends in an ellipsis."""
     from rich.text import Text
 
     for line in lines:
-        console.print(Text.assemble(*line, no_wrap=True, overflow="ellipsis"))
+        console.print(Text.assemble(*line), no_wrap=True, overflow="ellipsis")
 
 
 def lines(results: Results, *, ascii_only: bool = False) -> Iterator[Line]:
