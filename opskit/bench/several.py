@@ -14,8 +14,8 @@ from opskit.bench.repeating import Sides, repeat
 from opskit.bench.results import Results, Stop
 from opskit.bench.search import Bounds, End
 from opskit.bench.stepping import Found, Search, Step, find_rate
-from opskit.bench.thresholds import crossed, judged, parse_thresholds
-from opskit.conditions import MetricCondition
+from opskit.bench.thresholds import METRICS, crossed, judged, parse_thresholds
+from opskit.conditions import Kind, MetricCondition
 from opskit.console import talk
 from opskit.errors import Misuse
 from opskit.interrupts import Relay, stop_on_interrupt
@@ -181,12 +181,24 @@ def read_search(
     share = parse_share(precision, "--precision")
     if not 0.001 <= share <= 0.5:
         raise Misuse(f"--precision {precision}: from 0.1% to 50%", hint="2% is the default")
-    bounds = Bounds(lowest, highest, share)
-    search = Search(parse_thresholds(conditions), bounds, parse_duration(settle, bare="s"), STEP, concurrency)
+    wanted = parse_thresholds(conditions)
+    _refuse_upside_down(wanted)
+    search = Search(wanted, Bounds(lowest, highest, share), parse_duration(settle, bare="s"), STEP, concurrency)
     seconds = parse_duration(step, bare="s") if step is not None else max(STEP, 20 * search.time_limit)
     if seconds < 0.5:
         raise Misuse(f"--step-time {step}: too short to measure a rate", hint="--step-time 5s is the default")
     return replace(search, step=seconds)
+
+
+def _refuse_upside_down(conditions: Iterable[MetricCondition]) -> None:
+    """A condition here says what is to hold, and one of --fail-if what is not. Raises Misuse."""
+    for each in conditions:
+        bounds = [bound for alternative in each.condition.any_of for bound in alternative]
+        if METRICS.get(each.metric) is Kind.DURATION and any(bound.comparison in (">", ">=") for bound in bounds):
+            raise Misuse(
+                f"--find-rate '{each}': a higher rate makes that easier",
+                hint=f"say what is to hold: '{str(each).replace('>', '<')}'",
+            )
 
 
 class Steps:
@@ -237,8 +249,7 @@ def _search_exit(found: Found) -> int:
         return ExitCode.INTERRUPTED
     if found.rate is not None:
         return ExitCode.OK
-    answered = any(step.results.answered for step in found.steps)
-    return ExitCode.BAD if answered and found.end is End.LOWEST else ExitCode.UNABLE
+    return ExitCode.BAD if found.end is End.LOWEST else ExitCode.UNABLE
 
 
 def _search_notes(found: Found) -> Iterator[ErrorNote]:
@@ -249,9 +260,7 @@ def _search_notes(found: Found) -> Iterator[ErrorNote]:
     if found.rate is not None or not found.steps or found.end is End.INTERRUPTED:
         return
     last = found.steps[-1]
-    if not last.results.answered:
-        yield ErrorNote("no_answer", f"not one request got an answer: {last.results.reason}", "is the server up?")
-    elif found.end is End.LOWEST:
+    if found.end is End.LOWEST:
         yield ErrorNote("not_found", f"{says(found)}: {last.why}", "--min-rate begins lower")
     else:
         yield ErrorNote("client_bound", f"{says(found)}: {last.why}", "raise -c, or use a quicker client")

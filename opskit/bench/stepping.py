@@ -15,7 +15,7 @@ from opskit.bench.search import Bounds, End, Held, Trial, next_rate
 from opskit.bench.thresholds import METRICS, not_held
 from opskit.bench.verdict import BUSY, FEW_LATE, LATE, Doubt, Finding
 from opskit.conditions import Kind, MetricCondition
-from opskit.errors import OpskitError
+from opskit.errors import OpskitError, Unable
 from opskit.interrupts import Relay
 
 FAR = 0.9  # of the rate: a server that does less has clearly failed
@@ -155,6 +155,8 @@ class _Stepper:
 
     def run(self) -> Found:
         asked = next_rate(self._search.bounds, [])
+        if not self._first_answer():
+            asked = End.INTERRUPTED
         while not isinstance(asked, End):
             step = self._step(asked)
             if step is None:
@@ -166,6 +168,22 @@ class _Stepper:
             if step.held is not Held.YES and not isinstance(asked, End):
                 self._let_it_catch_up()
         return Found(self._search, tuple(self._steps), asked, tuple(self._notes), self._error)
+
+    def _first_answer(self) -> bool:
+        """Whether one request went well; False where it was ended from outside. Raises Unable."""
+        results = self._carried(self._one, None)
+        if results is not None and not results.good:
+            status = next(iter(results.status), None)
+            why = results.reason if status is None else f"it answers {status}"
+            where = results.run.url or results.run.host
+            raise Unable(
+                f"there is no rate to find at {where}: {why}", hint="is the server up, and the URL right?"
+            )
+        return results is not None
+
+    @property
+    def _one(self) -> Plan:
+        return replace(self._plan, number=1, seconds=None, schedule=None, concurrency=1)
 
     def _step(self, rate: float) -> Step | None:
         """Settle at a rate and measure it; None where the run was ended from outside."""
@@ -196,10 +214,9 @@ class _Stepper:
         if not held:
             return
         usual = 2 * held[-1].results.latencies.total.percentile(90)
-        one = replace(self._plan, number=1, seconds=None, schedule=None, concurrency=1)
         waited = 0.0
         while waited < LONGEST_DRAIN:
-            results = self._carried(one, None)
+            results = self._carried(self._one, None)
             if results is None or (results.good and results.latencies.total.highest <= usual):
                 return
             self._sleep(DRAIN_PAUSE)
