@@ -1,6 +1,6 @@
 """The command lines of `opskit bench` and `opskit report`: options in, a plan carried out, a report out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -94,6 +94,9 @@ def bench(
     min_rate: Annotated[float, typer.Option("--min-rate", metavar="RATE", help="Where --find-rate begins, in requests/s.")] = 10,
     max_rate: Annotated[float, typer.Option("--max-rate", metavar="RATE", help="Where --find-rate ends.")] = 100_000,
     precision: Annotated[str, typer.Option("--precision", metavar="PERCENT", help="How closely --find-rate looks.")] = "2%",
+    warmup: Annotated[str | None, typer.Option("--warmup", metavar="TIME", help="Send this long before the run, and leave it out of the figures.")] = None,
+    processes: Annotated[str, typer.Option("--processes", metavar="N", help="So many processes share the run; auto is one a core.")] = "1",
+    junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a case for each --fail-if.")] = None,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
@@ -129,9 +132,13 @@ def bench(
     from opskit.bench import several, verdict
     from opskit.bench.compared import compared, read_baseline
     from opskit.bench.progress import VerboseTrace, progress
+    from opskit.bench.report import ab, ci
     from opskit.bench.run import carry_out, run_facts
+    from opskit.bench.saved import keep
     from opskit.bench.thresholds import crossed, parse_thresholds
-    from opskit.files import require_writable
+    from opskit.console import talk
+    from opskit.files import require_writable, write_lines
+    from opskit.formats.github import on_runner
     from opskit.interrupts import stop_on_interrupt
     from opskit.units import parse_duration, parse_share
 
@@ -145,6 +152,7 @@ def bench(
         requests=file,
         number=number if number is not None or file or time is not None or rate else 1,
         seconds=time,
+        warmup=parse_duration(warmup, bare="s") if warmup is not None else 0.0,
         concurrency=1 if concurrency is None else concurrency,
         request_limit=parse_duration(limit, bare="s"),
         shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive),
@@ -156,55 +164,59 @@ def bench(
         fail_length=fail_length,
         variable_length=variable_length,
     )  # fmt: skip
-    one_run = {"-e": csv, "-g": gnuplot, "--format": shown if shown != "text" else None}
+    one_run = {"-e": csv, "-g": gnuplot, "--junit": junit, "--format": shown if shown != "text" else None}
     if find_rate:
-        several.refuse_beside(
-            "--find-rate",
-            {
-                "--rate": rate,
-                "-n": number,
-                "-t": seconds,
-                "--repeat": repeat,
-                "--baseline": baseline,
-                "--against": against,
-                "--fail-if": fail_if,
-                "--save": save,
-                "--arrivals": arrivals != "even",
-                **one_run,
-            },
-        )
+        several.refuse_beside("--find-rate", {
+            "--rate": rate, "-n": number, "-t": seconds, "--warmup": warmup, "--repeat": repeat, "--save": save,
+            "--baseline": baseline, "--against": against, "--fail-if": fail_if, "--processes": processes != "1",
+            "--arrivals": arrivals != "even", **one_run,
+        })  # fmt: skip
         several.refuse_a_pipe(plan, "--find-rate")
         search = several.read_search(find_rate, settle, step_time, min_rate, max_rate, precision, concurrency)
         return several.searched(plan, search, quiet=quiet or as_json, as_json=as_json)
     times, tolerated = several.times_of(repeat, against), parse_share(tolerance, "--tolerance")
     plans.refuse_contradictions(plan)
     before = read_baseline(baseline, run_facts(plan, 0.0), tolerance=tolerated, force=force) if baseline else None
-    for path in filter(None, (save, csv, gnuplot)):
+    crew = _processes(processes, plan, one_only=bool(gnuplot) or verbosity >= 2)
+    for path in filter(None, (save, csv, gnuplot, junit)):
         require_writable(path)
     if against or times > 1:
         several.refuse_beside("--against" if against else "--repeat", {**one_run, "-v": verbosity >= 2})
         several.refuse_a_pipe(plan, "--repeat")
         second = _against(plan, against, baseline)
-        sides = several.measure_in_turn(plan, times, second, quiet=quiet or as_json)
-        unkept = tuple(_write_files(sides.new, save, None, None, None))
+        sides = several.measure_in_turn(plan, times, second, crew, quiet=quiet or as_json)
+        unkept = tuple(_write_files((save, lambda path: keep(sides.new, path))))
         before = several.baseline_of_turns(sides, second, tolerated) if second else before
         return several.repeated(sides, before, thresholds, unkept, as_json=as_json)
     watch = progress(plan.number, quiet=quiet or as_json)
     rows = _row_spool(gnuplot)
-    results, error = carry_out(
-        plan,
-        observer=watch,
-        trace=VerboseTrace(verbosity) if verbosity >= 2 else None,
-        on_row=rows.add if rows else None,
-        interrupts=stop_on_interrupt,
-    )
+    if crew > 1:
+        from opskit.bench.processes import carry_out_divided
+
+        results, error = carry_out_divided(plan, crew, observer=watch, interrupts=stop_on_interrupt)
+    else:
+        results, error = carry_out(
+            plan,
+            observer=watch,
+            trace=VerboseTrace(verbosity) if verbosity >= 2 else None,
+            on_row=rows.add if rows else None,
+            interrupts=stop_on_interrupt,
+        )
     watch.done(results.completed)
-    lost = tuple(_write_files([results], save, csv, gnuplot, rows))
+    over = crossed(thresholds, results)
+    if on_runner():
+        for line in ci.annotations(results, over):
+            talk(line)
+    lost = tuple(
+        _write_files(
+            (save, lambda path: keep([results], path)),
+            (csv, lambda path: write_lines(path, ab.csv(results))),
+            (gnuplot if rows else None, lambda path: write_lines(path, rows.lines() if rows else ())),
+            (junit, lambda path: write_lines(path, ci.junit_lines(results, thresholds, over))),
+        )
+    )
     errors = (*((error.note(),) if error else ()), *lost, *_nothing_answered(results))
-    too_bad = [
-        ErrorNote("threshold", str(each), "--save keeps the run for a closer look")
-        for each in crossed(thresholds, results)
-    ]
+    too_bad = [ErrorNote("threshold", str(each), "--save keeps the run for a closer look") for each in over]
     found = compared([results], before) if before else None
     too_bad += found.notes() if found else ()
     how = _Rendering(shown, table or "", row or "", cell or "bgcolor=white", no_percentiles, no_spread, quiet)
@@ -388,27 +400,33 @@ def _row_spool(gnuplot: str | None) -> "RowSpool | None":
     return RowSpool() if gnuplot else None
 
 
-def _write_files(
-    runs: "Sequence[Results]", save: str | None, csv: str | None, gnuplot: str | None, rows: "RowSpool | None"
-) -> Iterator[ErrorNote]:
+def _write_files(*wanted: "tuple[str | None, Callable[[str], None]]") -> Iterator[ErrorNote]:
     """Write the files that were asked for; the report is shown all the same when one cannot be written."""
-    from opskit.bench.report import ab
-    from opskit.bench.saved import keep
     from opskit.errors import OpskitError
-    from opskit.files import write_lines
 
-    wanted: list[Callable[[], None]] = []
-    if save:
-        wanted.append(lambda: keep(runs, save))
-    if csv:
-        wanted.append(lambda: write_lines(csv, ab.csv(runs[0])))
-    if gnuplot and rows:
-        wanted.append(lambda: write_lines(gnuplot, rows.lines()))
-    for write in wanted:
+    for path, write in wanted:
         try:
-            write()
+            if path:
+                write(path)
         except OpskitError as error:
             yield error.note()
+
+
+def _processes(text: str, plan: "Plan", *, one_only: bool) -> int:
+    from opskit.errors import Misuse
+
+    if text == "1":
+        return 1
+    from opskit.bench.processes import cores, refuse_undividable
+
+    number = min(cores(), plan.concurrency) if text == "auto" else int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise Misuse(f"--processes {text}: not a number of processes", hint="--processes 2, or auto")
+    if number > 1:
+        refuse_undividable(plan, number)
+        if one_only:
+            raise Misuse("-g and -v tell of every request, and need one process", hint="leave --processes out")
+    return number
 
 
 def _exit_code(results: "Results") -> int:
@@ -418,7 +436,8 @@ def _exit_code(results: "Results") -> int:
         return ExitCode.INTERRUPTED
     if not results.answered:
         return ExitCode.UNABLE
-    return ExitCode.PARTIAL if results.stop is Stop.BAD_REQUEST else ExitCode.OK
+    lost = results.together is not None and results.together.lost > 0
+    return ExitCode.PARTIAL if lost or results.stop is Stop.BAD_REQUEST else ExitCode.OK
 
 
 def _nothing_answered(results: "Results") -> Iterator[ErrorNote]:

@@ -16,13 +16,14 @@ things that do not differ, none of the four is called different.
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
 from opskit.bench.results import Results
+from opskit.bench.series import Second
 from opskit.bench.thresholds import judged
 
 CONFIDENCE = 0.95  # of all intervals of one comparison together
@@ -243,34 +244,25 @@ def _joined(difference: float, parts: Sequence[tuple[float, float]]) -> Effect:
     return Effect(difference, math.sqrt(total), freedom)
 
 
-class Second(NamedTuple):
-    """One second of a run: the rate of good requests, and percentiles in ns, None where there were no answers."""
-
-    seconds: float
-    rate: float
-    p50: float | None
-    p99: float | None
-
-
 def judged_seconds(results: Results) -> list[Second]:
     """The whole seconds of a run, but the first, in which connections are made."""
-    found = [
-        Second(each.seconds, each.good / each.seconds if each.seconds else 0.0, each.p50 or None, each.p99 or None)
-        for each in getattr(results, "series", ())
-    ]
-    return [each for each in found[1:] if each.seconds >= WHOLE_SECOND]
+    return [each for each in results.series[1:] if each.seconds >= WHOLE_SECOND]
 
 
 def _of_seconds(figure: Figure, new: Sequence[Results], old: Sequence[Results]) -> Effect | None:
-    sides = [[value for value in _series(figure, side[0]) if value is not None] for side in (new, old)]
-    if any(len(side) < FEWEST_SECONDS for side in sides):
+    """None where too many seconds have no such figure; that of the mean is not kept."""
+    of = _OF_A_SECOND.get(figure.name)
+    if of is None:
         return None
-    return series_effect(*sides)
+    sides = [[value for each in judged_seconds(side[0]) if (value := of(each)) is not None] for side in (new, old)]
+    return series_effect(*sides) if all(len(side) >= FEWEST_SECONDS for side in sides) else None
 
 
-def _series(figure: Figure, results: Results) -> Iterator[float | None]:
-    for each in judged_seconds(results):
-        yield getattr(each, figure.name, None)
+_OF_A_SECOND: dict[str, Callable[[Second], float | None]] = {
+    "rate": lambda second: second.good / second.seconds,
+    "p50": lambda second: second.p50 or None,
+    "p99": lambda second: second.p99 or None,
+}
 
 
 def series_effect(new: Sequence[float], old: Sequence[float]) -> Effect | None:

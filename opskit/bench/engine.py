@@ -16,10 +16,11 @@ from typing import Protocol
 
 from opskit.bench.connection import Connection
 from opskit.bench.opener import Opener
-from opskit.bench.plan import Origin, Plan, Prepared
+from opskit.bench.plan import Origin, Plan, Prepared, Schedule
 from opskit.bench.poller import HANGUP, READ, WRITE, Poller, best_poller
 from opskit.bench.recorder import BATCH, Counts, Recorder, Row
-from opskit.bench.results import MEANING, Failure, FirstAnswer, Stop, TlsFacts
+from opskit.bench.results import MEANING, Failure, FirstAnswer, Stop, TlsFacts, Warmup
+from opskit.bench.series import Interval
 from opskit.bench.transport import Dialer, tls_reason
 from opskit.bench.wire import BadFraming, ExtraBytes, Head, Truncated
 from opskit.errors import OpskitError, os_reason
@@ -29,18 +30,21 @@ READ_SIZE = 64 * 1024  # bytes: what follows a head, where its length is not kno
 SINK_SIZE = 256 * 1024  # bytes: what a read takes of a body that is only counted
 PIPE_LOOK = 5_000_000  # ns between looks at a pipe that has no request yet
 TICK = 100_000_000  # ns between looks at limits, progress and signals
+SECOND = 1_000_000_000
 LINGER = 1_000_000_000  # ns that a connection may take to close after its last answer
 FIRST_BACKOFF = 10_000_000  # ns after a failure to connect; doubles up to the last
 LAST_BACKOFF = 100_000_000
 _UNDER_WAY = (0, errno.EINPROGRESS)  # what connect says of a socket that does not wait
 MOST_LEAVING = 32  # connections that are only waiting to be closed
+DRAINED_AFTER = SECOND  # ns that what the warm-up has begun may take to end
 DEAD_AFTER = 10  # × concurrency failures before the first answer: the server is not hammered further
 
 
 class Observer(Protocol):
-    """Who watches a run: called about ten times a second, never per request."""
+    """Who watches a run: called about ten times a second, and at the end of each second; never per request."""
 
     def tick(self, ended: int, failed: int, seconds: float) -> None: ...
+    def interval(self, interval: Interval) -> None: ...
 
 
 class Trace(Protocol):
@@ -70,7 +74,7 @@ class Engine:
     ) -> None:
         self.plan = plan
         self.recorder = recorder
-        self._requests = requests if plan.number is None else islice(requests, plan.number)
+        self._requests = self._all_requests = requests
         self._no_request_yet = would_wait
         self._dialer = dialer
         self._observer = observer
@@ -93,8 +97,11 @@ class Engine:
         self._starved = 0  # places that wait for a request to come
         self._keep_alive = plan.shape.keep_alive
         self._paced = plan.schedule is not None
-        self._due: Iterator[int] | None = plan.schedule.due_times() if plan.schedule else None
-        self._begun = 0  # when the run did
+        self._due: Iterator[int] | None = None
+        self.begun = 0  # when the run, or its warm-up, did
+        self._cut_at = sys.maxsize  # when what is still in the air is given up
+        self._interval_ends = 0
+        self._before = (0, 0, 0, 0)  # when the interval began, and what had been sent, good and failed by then
         self._next_due = 0  # ns on the clock
         self._last_due = 0  # when the schedule ends at the latest
         # With none of the rarer wishes, an answer is judged by its framing alone.
@@ -109,24 +116,66 @@ class Engine:
         self.first: FirstAnswer | None = None
         self.tls: TlsFacts | None = None
         self.reason = ""
+        self.warmup: Warmup | None = None
         self.seconds = 0.0
+        self.cpu_share = 0.0  # CPU time of this process, as a share of one core
 
     # The run
 
-    def run(self) -> None:
-        """Carry the plan out. The figures are in the attributes afterwards, also after an exception."""
-        begun = self._clock()
-        ends = begun + int(self.plan.seconds * 1e9) if self.plan.seconds is not None else None
+    def run(self, at: int | None = None) -> None:
+        """Carry the plan out, from `at` on its clock. The figures are in the attributes in any case."""
+        self._wait_until(at)
         try:
-            if self._due is None:
+            if self.plan.warmup:
+                self._warm_up()
+            if self.stop is None:
+                self._measure()
+        finally:
+            self._close_all()
+
+    def _wait_until(self, at: int | None) -> None:
+        while at is not None and self.stop is None and (early := at - self._clock()) > 0:
+            time.sleep(min(early, TICK) / 1e9)
+
+    def _measure(self) -> None:
+        if self.plan.number is not None:
+            self._requests = islice(self._all_requests, self.plan.number)
+        schedule, cpu = self.plan.schedule, time.process_time()
+        try:
+            self._phase(self.plan.seconds, schedule)
+        finally:
+            self.seconds = (self._clock() - self.begun) / 1e9
+            self.cpu_share = (time.process_time() - cpu) / self.seconds if self.seconds else 0.0
+
+    def _warm_up(self) -> None:
+        """Send for a while without counting; the connections stay. What counts begins when all of it has ended."""
+        counts, recorder = self.counts, self.recorder
+        self.counts, self.recorder = Counts(), Recorder()
+        schedule = self.plan.schedule
+        self._cut_at = self._clock() + int(self.plan.warmup * 1e9) + DRAINED_AFTER
+        self._phase(self.plan.warmup, schedule.steady() if schedule else None)
+        self.warmup = Warmup(self.plan.warmup, self.counts.started)
+        self._cut_at = sys.maxsize
+        if self.stop is Stop.TIME:
+            self.stop, self.reason = None, ""
+            self.counts, self.recorder = counts, recorder
+        self._connect_failures = 0
+
+    def _phase(self, seconds: float | None, schedule: Schedule | None) -> None:
+        """Send until the requests, the schedule or the time has ended, and until everything is answered."""
+        begun = self.begun = self._clock()
+        ends = begun + int(seconds * 1e9) if seconds is not None else None
+        self._interval_ends, self._before = begun + SECOND, (begun, 0, 0, 0)
+        try:
+            if schedule is None:
                 self._fill_the_air()
             else:
-                self._begun, self._next_due = begun, begun + next(self._due)
+                self._due = schedule.due_times(self.plan.share)
+                self._next_due = begun + next(self._due)
                 self._last_due = sys.maxsize if ends is None else ends - 1
             self._loop(begun, ends)
         finally:
-            self.seconds = (self._clock() - begun) / 1e9
-            self._close_all()
+            self._end_interval(self._clock())
 
     def _fill_the_air(self) -> None:
         for _ in range(self.plan.concurrency):
@@ -142,7 +191,7 @@ class Engine:
     def _loop(self, begun: int, ends: int | None) -> None:
         poll, connections, clock = self._poller.poll, self._connections, self._clock
         quick, total, fold = self.recorder.quick, self.recorder.total, self.recorder.fold
-        next_tick = begun + TICK
+        loop_lag, next_tick = self.recorder.loop, begun + TICK
         while self._in_flight or self._starved or self._due is not None:
             for descriptor, mask in poll(self._patience(next_tick)):
                 connection = connections.get(descriptor)
@@ -159,8 +208,10 @@ class Engine:
                 self._feed_starved()
             if self._due is not None:
                 self._start_due(clock())
-            if clock() >= next_tick or self.stop is Stop.INTERRUPTED:
-                next_tick = clock() + TICK
+            now = clock()
+            if now >= next_tick or self.stop is Stop.INTERRUPTED:
+                loop_lag.append(max(0, now - next_tick))
+                next_tick = now + TICK - (now - begun) % TICK
                 self._tick(begun, ends)
 
     def _patience(self, next_tick: int) -> float:
@@ -174,20 +225,36 @@ class Engine:
     def _tick(self, begun: int, ends: int | None) -> None:
         now = self._clock()
         self.recorder.fold()  # also where connections are made but no request is ever answered
+        if now >= self._interval_ends:
+            self._end_interval(now)
         if ends is not None and now >= ends and self.stop is None:
             self.stop = Stop.TIME
         if self.stop is not None:
             self._drop_delayed()
+        cut = self.stop is Stop.INTERRUPTED or now >= self._cut_at
         for connection in list(self._connections.values()):
             since = connection.taken_at if self._paced else connection.begun
-            if connection.request is not None and (now - since > self._limit or self.stop is Stop.INTERRUPTED):
+            if connection.request is not None and (cut or now - since > self._limit):
                 self._out_of_time(connection, now)
         for descriptor, since in list(self._leaving.items()):
             if now - since > LINGER:
                 self._close(self._connections[descriptor])
         if self._observer is not None:
             failed = self.counts.failures.total()
-            self._observer.tick(self.answered() + failed, failed, (now - begun) / 1e9)
+            self._observer.tick(sum(self.counts.ended()), failed, (now - begun) / 1e9)
+
+    def _end_interval(self, now: int) -> None:
+        """Close a second of the series; the last one may be shorter."""
+        begins, *before = self._before
+        if now == begins:
+            return
+        total = (self.counts.started, *self.counts.ended())
+        self._before = (now, *total)
+        self._interval_ends += SECOND * (1 + max(0, now - self._interval_ends) // SECOND)
+        happened = [after - earlier for after, earlier in zip(total, before, strict=True)]
+        interval = self.recorder.end_interval((begins - self.begun) / 1e9, (now - self.begun) / 1e9, *happened)
+        if self._observer is not None:
+            self._observer.interval(interval)
 
     def answered(self) -> int:
         """Requests with a whole answer."""
@@ -247,7 +314,7 @@ class Engine:
             if request is None:
                 self._due, self._starved = None, 0
                 return
-            due, self._next_due = self._next_due, self._begun + next(self._due)
+            due, self._next_due = self._next_due, self.begun + next(self._due)
             self._in_flight += 1
             self.recorder.lag.append(now - due)
             self._dispatch(request, due)
@@ -259,7 +326,7 @@ class Engine:
         """Count what was due by now and never began."""
         while self._due is not None and self._next_due <= now:
             self.counts.unsent += 1
-            self._next_due = self._begun + next(self._due)
+            self._next_due = self.begun + next(self._due)
         self._due = None
 
     def _dispatch(self, request: Prepared, begun: int) -> None:
@@ -499,6 +566,7 @@ class Engine:
             failure = Failure.LENGTH
         if failure:
             self.counts.failures[failure] += 1
+            self.counts.answered_badly += 1
         total = now - connection.begun
         if request.label is not None:
             self.recorder.labelled(request.label, None if failure else total)

@@ -9,6 +9,7 @@ import base64
 import math
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -45,14 +46,14 @@ class Histogram:
     __slots__ = ("count", "counts", "highest", "lowest", "total")
 
     def __init__(self) -> None:
-        self.counts: list[int] = []  # grows to the largest cell used
+        self.counts: Counter[int] = Counter()  # by cell; only those that are used
         self.count = 0
         self.total = 0
         self.lowest = HIGHEST
         self.highest = 0
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Histogram) and list(self.used()) == list(other.used())
+        return isinstance(other, Histogram) and self.counts == other.counts
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
@@ -65,11 +66,15 @@ class Histogram:
         smallest, largest = min(values), max(values)
         self.lowest = min(self.lowest, smallest)
         self.highest = max(self.highest, largest)
-        counts = self._room_for(cell_of(min(self.highest, HIGHEST)))
-        for value in values:
-            shift = value.bit_length() - _LINEAR_BITS  # cell_of, inline: the hot loop of a run
-            cell = (shift << 10) + (value >> shift) if shift > 0 else value
-            counts[cell if cell < CELLS else CELLS - 1] += 1
+        if largest > HIGHEST:
+            values = [min(value, HIGHEST) for value in values]
+        # cell_of, inline: the hot loop of a run.
+        self.counts.update(
+            [
+                (shift << 10) + (value >> shift) if (shift := value.bit_length() - _LINEAR_BITS) > 0 else value
+                for value in values
+            ]
+        )
 
     def repeat(self, value: int, times: int) -> None:
         """Count one value many times."""
@@ -81,27 +86,20 @@ class Histogram:
 
     def merge(self, other: "Histogram") -> None:
         """Add the counts of another histogram; nothing is lost or rounded."""
-        self._room_for(len(other.counts) - 1)
-        for cell, count in other.used():
-            self.counts[cell] += count
+        self.counts.update(other.counts)
         self.count += other.count
         self.total += other.total
         self.lowest = min(self.lowest, other.lowest)
         self.highest = max(self.highest, other.highest)
 
-    def used(self) -> Iterator[tuple[int, int]]:
+    def used(self) -> list[tuple[int, int]]:
         """(cell, count) of the cells that are not empty, from the lowest."""
-        return ((cell, count) for cell, count in enumerate(self.counts) if count)
-
-    def _room_for(self, cell: int) -> list[int]:
-        missing = cell + 1 - len(self.counts)
-        if missing > 0:
-            self.counts.extend([0] * missing)
-        return self.counts
+        return sorted(self.counts.items())
 
     def above(self, value: int) -> int:
         """How many samples are larger than `value`, to the width of its cell."""
-        return sum(self.counts[cell_of(value) + 1 :])
+        last = cell_of(value)
+        return sum(count for cell, count in self.counts.items() if cell > last)
 
     def percentile(self, percent: float) -> int:
         """The smallest value that at least `percent` % of the samples do not exceed (nearest rank), in ns."""
@@ -110,7 +108,7 @@ class Histogram:
     def percentiles(self, percents: Iterable[float]) -> list[int]:
         """`percentile` for ascending percentages, in one walk. 0 for an empty histogram."""
         found: list[int] = []
-        cells = self.used()
+        cells = iter(self.used())
         seen = value = 0
         for percent in percents:
             # The epsilon keeps 99.9 % of 1000 at rank 999, where floating point would say 999.0000000000001.
@@ -137,7 +135,7 @@ class Histogram:
 
     def encode(self) -> str:
         """HDR V2, compressed, base64: what `HdrHistogram.decode` reads in every language."""
-        payload = bytes(_zigzag_runs(self.counts))
+        payload = bytes(_zigzag_runs(self.used()))
         inner = _V2_HEADER.pack(_V2_COOKIE, len(payload), 0, 3, 1, HIGHEST, 1.0) + payload
         packed = zlib.compress(inner)
         return base64.b64encode(struct.pack(">ii", _V2_COMPRESSED_COOKIE, len(packed)) + packed).decode()
@@ -174,17 +172,15 @@ def summarise(histogram: Histogram) -> Summary:
     )
 
 
-def _zigzag_runs(counts: Sequence[int]) -> Iterator[int]:
+def _zigzag_runs(used: Sequence[tuple[int, int]]) -> Iterator[int]:
     """HDR V2's payload: counts as ZigZag LEB128, a run of n zeros as -n, a single one as 0."""
-    zeros = 0
-    for count in counts:
-        if count == 0:
-            zeros += 1
-            continue
+    following = 0
+    for cell, count in used:
+        zeros = cell - following
         if zeros:
             yield from _leb128(-zeros if zeros > 1 else 0)
-            zeros = 0
         yield from _leb128(count)
+        following = cell + 1
 
 
 def _leb128(value: int) -> Iterator[int]:
@@ -242,8 +238,11 @@ def _inflated(packed: bytes) -> bytes:
 def _fill(histogram: Histogram, payload: bytes, length: int) -> None:
     if len(payload) != length:
         raise ValueError("the histogram is cut short")
+    cell = 0
     for number in _read_leb128(payload):
-        if len(histogram.counts) + max(1, -number) > CELLS:
+        if number > 0 and cell < CELLS:
+            histogram.counts[cell] = number
+            histogram.count += number
+        cell += max(1, -number)
+        if cell > CELLS:
             raise ValueError("the histogram has more cells than an hour of nanoseconds")
-        histogram.counts.extend([number] if number > 0 else [0] * max(1, -number))
-        histogram.count += max(number, 0)

@@ -31,6 +31,13 @@ def one_by_one(batches: Iterator[Batch]) -> Iterator[Line]:
         yield from enumerate(lines, first) if first else ((0, line) for line in lines)
 
 
+def every(batches: Iterator[Batch], first: int, step: int) -> Iterator[list[bytes]]:
+    """The lines `first`, `first` + `step` … counted from 0 over all batches, without their numbers."""
+    for _, lines in batches:
+        yield lines[first::step]
+        first = (first - len(lines)) % step if first < len(lines) else first - len(lines)
+
+
 class Source:
     """The file itself: opened once, read as often as needed."""
 

@@ -1,9 +1,12 @@
 """What a run will do: URLs, the shape of requests, limits, the way to the server. Text in, refusals out."""
 
+import math
+import random
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -131,27 +134,47 @@ class Schedule:
     poisson: bool = False
     seed: int | None = None
 
-    def due_times(self) -> Iterator[int]:
+    def due_times(self, share: "Share") -> Iterator[int]:
         """In ns from the start."""
-        return due_times(self.segments, poisson=self.poisson, seed=self.seed)
+        every = due_times(self.segments, poisson=self.poisson, seed=self.seed)
+        return islice(every, share.index, None, share.of)
+
+    def steady(self) -> "Schedule":
+        """For a warm-up: the rate with which the schedule begins, for as long as it takes."""
+        rate = self.segments[0].rate
+        return replace(self, segments=(Segment(0.0, math.inf, rate, rate),))
 
     def __str__(self) -> str:
         return ", ".join([*map(str, self.segments), *(("poisson",) if self.poisson else ())])
 
 
 @dataclass(frozen=True)
+class Share:
+    """Which of a run's requests, and of their due moments, are ours: the i-th where i mod `of` is `index`."""
+
+    index: int = 0
+    of: int = 1
+
+    def part(self, whole: int) -> int:
+        """Our part of a number of things."""
+        return whole // self.of + (self.index < whole % self.of)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """One run. `number` is None where the file or the clock ends it; `seconds` is None without -t."""
+    """One run, or a share. `number` is None where the file or the clock ends it; `seconds` without -t."""
 
     url: Url | None
     requests: RequestsFile | None = None
     number: int | None = 1
     seconds: float | None = None
+    warmup: float = 0.0  # seconds of requests that are left out of the figures, before the others
     concurrency: int = 1
     request_limit: float = 30.0  # seconds for one request, connecting included
     shape: Shape = field(default_factory=Shape)
     route: Route = field(default_factory=Route)
     tls: Tls = field(default_factory=Tls)
+    share: Share = Share()  # `number` and `concurrency` are those of the share
     schedule: Schedule | None = None  # the open model; without it, a request follows the answer to another
     keep_going: bool = False
     fail_status: bool = False
@@ -164,6 +187,33 @@ class Plan:
         return self.requests is not None and (
             self.requests.order == "once" or (self.number is None and self.seconds is None)
         )
+
+
+def divided(plan: Plan, shares: int) -> list[Plan]:
+    """The same run for several who carry it out at the same time; together they send the same requests.
+
+    What is drawn by chance is drawn alike by all of them, so `plan` has to have seeds.
+    """
+    return [
+        replace(
+            plan,
+            share=share,
+            number=None if plan.number is None else share.part(plan.number),
+            concurrency=share.part(plan.concurrency),
+        )
+        for share in (Share(index, shares) for index in range(shares))
+    ]
+
+
+def with_seeds(plan: Plan) -> Plan:
+    """The plan with what chance decides fixed, so that it can be carried out alike in several places."""
+    seed = random.randrange(1 << 32)
+    requests, schedule = plan.requests, plan.schedule
+    if requests is not None and requests.seed is None:
+        requests = replace(requests, seed=seed)
+    if schedule is not None and schedule.seed is None:
+        schedule = replace(schedule, seed=seed)
+    return replace(plan, requests=requests, schedule=schedule)
 
 
 def sendable(text: bytes) -> bytes:
@@ -300,6 +350,11 @@ def refuse_contradictions(plan: Plan) -> None:
     if plan.route.local_address and plan.route.unix_socket:
         raise Misuse(
             "-B and --unix-socket exclude each other", hint="a unix socket has no address to connect from"
+        )
+    if plan.warmup and plan.once:
+        raise Misuse(
+            "--warmup would take requests from a file that is to be sent once",
+            hint="say how long to measure: -t 30s, or -n 1000",
         )
     if plan.requests and plan.requests.format == "access-log" and plan.url is None:
         raise Misuse(

@@ -4,6 +4,7 @@ import sys
 
 from opskit import redact
 from opskit.bench.plan import Prepared
+from opskit.bench.series import Interval
 from opskit.bench.wire import Head
 from opskit.console import LiveLine, talk
 
@@ -31,6 +32,8 @@ class Live:
             left = f" · {max(0.0, (self._planned - ended) / rate):.0f} s left"
         self._line.update(f"{ended:,}{of} requests · {rate:,.0f}/s{bad} · {seconds:.0f} s{left}")
 
+    def interval(self, interval: Interval) -> None: ...
+
     def done(self, ended: int) -> None:
         self._line.clear()
 
@@ -48,6 +51,8 @@ class Lines:
             talk(f"Completed {self._next} requests")
             self._next += self._every
 
+    def interval(self, interval: Interval) -> None: ...
+
     def done(self, ended: int) -> None:
         self.tick(ended, 0, 0)
         if self._shown:
@@ -58,6 +63,8 @@ class Silent:
     """`-q`."""
 
     def tick(self, ended: int, failed: int, seconds: float) -> None: ...
+
+    def interval(self, interval: Interval) -> None: ...
 
     def done(self, ended: int) -> None: ...
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from opskit.bench.histogram import Histogram
 from opskit.bench.results import Failure, LabelTimes, Latencies
+from opskit.bench.series import Interval, Series
 
 BATCH = 256  # samples folded at once: cheap enough not to delay the answers that wait
 MOST_LABELS = 200  # each has a histogram, of about 100 kB
@@ -29,6 +30,12 @@ class Counts:
     resent: int = 0
     unsent: int = 0
     lower_bounds: int = 0
+    answered_badly: int = 0  # failures of requests that have a whole answer
+
+    def ended(self) -> tuple[int, int]:
+        """How many requests have ended well and badly."""
+        failed = self.failures.total()
+        return sum(self.answered) - self.answered_badly, failed
 
 
 class Row(NamedTuple):
@@ -60,28 +67,51 @@ class Recorder:
         self.total: list[int] = []
         self.response: list[int] = []
         self.lag: list[int] = []
+        self.loop: list[int] = []
+        self.series = Series()
         self._quick = Histogram()
         self._once = Histogram()
         self._latencies = Latencies()
+        self._begin_interval()
         self._labels: dict[str, tuple[Histogram, list[int]]] = {}
+
+    def _begin_interval(self) -> None:
+        # What the series tells of is recorded once, here, and joins the rest when the interval ends.
+        self._quick_now, self._total_now, self._response_now = Histogram(), Histogram(), Histogram()
 
     def fold(self) -> None:
         """Move what the lists hold into the histograms."""
         times = self._latencies
         for batch, histogram in (
-            (self.quick, self._quick),
+            (self.quick, self._quick_now),
             (self.once, self._once),
             (self.connect, times.connect),
             (self.tls, times.tls),
             (self.ready, times.ready),
             (self.first_byte, times.first_byte),
             (self.processing, times.processing),
-            (self.total, times.total),
-            (self.response, times.response),
+            (self.total, self._total_now),
+            (self.response, self._response_now),
             (self.lag, times.lag),
+            (self.loop, times.loop),
         ):
             histogram.record(batch)
             batch.clear()
+
+    def end_interval(self, begins: float, ends: float, sent: int, good: int, failed: int) -> Interval:
+        """Close an interval of the series: seconds from the start of the run, and what happened in it."""
+        self.fold()
+        quick, total, response = self._quick_now, self._total_now, self._response_now
+        self._begin_interval()
+        self._quick.merge(quick)
+        self._latencies.total.merge(total)
+        self._latencies.response.merge(response)
+        if not response.count:  # no rate: what counts is the total
+            response.merge(quick)
+            response.merge(total)
+        interval = Interval.of(begins, ends, sent, good, failed, response)
+        self.series.add(interval)
+        return interval
 
     def labelled(self, label: str, total: int | None) -> None:
         """A request with a label; `total` is None if it failed. Those beyond the first 200 share one name."""
@@ -103,6 +133,9 @@ class Recorder:
             histogram.merge(getattr(self._latencies, name))
         for histogram in (times.first_byte, times.processing, times.total):
             histogram.merge(self._quick)
+            histogram.merge(self._quick_now)
+        times.total.merge(self._total_now)
+        times.response.merge(self._response_now)
         for histogram in (times.first_byte, times.processing):
             histogram.merge(self._once)
         return times

@@ -11,6 +11,8 @@ from opskit.bench.run import carry_out
 from opskit.errors import OpskitError
 from opskit.interrupts import Relay
 
+Carry = Callable[..., tuple[Results, OpskitError | None]]  # run.carry_out, or the like
+
 
 class Watch(Protocol):
     """Who is told of each run."""
@@ -44,7 +46,7 @@ def repeat(
     against: Plan | None,
     watch: Watch,
     relay: Relay,
-    carry: Callable[..., tuple[Results, OpskitError | None]] = carry_out,
+    carry: Carry = carry_out,
 ) -> Sides:
     """Carry the plans out `times` times each. The first run that does not go to its end is the last."""
     sides = Sides()

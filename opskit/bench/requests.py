@@ -7,15 +7,16 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
-from opskit.bench.lines import PLAIN, Batch, Line, Source, one_by_one
+from opskit.bench.lines import PLAIN, Batch, Line, Source, every, one_by_one
 from opskit.bench.plan import (
     Origin,
     Plan,
     Prepared,
     Shape,
+    Share,
     Url,
     fixed_request,
     has_scheme,
@@ -35,7 +36,7 @@ _CHECKED_BYTES = 2 << 20  # but no more of a file than is read at once
 class Tally:
     """What a run has taken from its file so far."""
 
-    in_file: int | None = None  # requests in the whole file, once it has been read to its end
+    usable: int | None = None  # lines of the whole file, once it has been read to its end
     encoded: int = 0  # lines of the first pass that had something percent-encoded
     skipped: int = 0  # lines of an access log that cannot be asked again
     wrapped: int = 0  # times the file began again
@@ -43,7 +44,7 @@ class Tally:
     def to_dict(self, started: int) -> dict[str, int]:
         """`started` requests were taken: so many lines were used, or the whole file."""
         return {
-            "lines": started if self.in_file is None else self.in_file,
+            "lines": started if self.usable is None else self.usable - self.skipped,
             "encoded": self.encoded,
             "skipped": self.skipped,
             "wrapped": self.wrapped,
@@ -65,6 +66,8 @@ def request_stream(plan: Plan, tally: Tally) -> Iterator[Prepared]:
     try:
         first = next(stream)
     except StopIteration:
+        if source.usable and plan.share.of > 1:  # fewer lines than there are shares
+            return iter(())
         raise Misuse(
             f"{source.name} holds no request",
             hint="one per line; blank lines and lines starting with # do not count",
@@ -101,7 +104,8 @@ def _repeat(request: Prepared) -> Iterator[Prepared]:
 
 
 def _judge_first_lines(plan: Plan, source: Source) -> None:
-    for _ in _one_pass(plan, _first(source.batches(shuffled=False)), source.name, Tally()):
+    whole = replace(plan, share=Share())
+    for _ in _one_pass(whole, _first(source.batches(shuffled=False)), source.name, Tally(), 0):
         pass
 
 
@@ -120,26 +124,34 @@ def _passes(plan: Plan, source: Source, tally: Tally) -> Iterator[Iterator[Prepa
     """Pass after pass over the file; each is asked for when the one before has ended."""
     assert plan.requests is not None
     shuffled = plan.requests.order == "random"
-    yield _one_pass(plan, source.batches(shuffled=shuffled), source.name, tally)
-    tally.in_file = source.usable - tally.skipped
-    while tally.in_file and not plan.once:
+    yield _one_pass(plan, source.batches(shuffled=shuffled), source.name, tally, 0)
+    tally.usable = source.usable
+    while tally.usable > tally.skipped and not plan.once:
         tally.wrapped += 1
-        yield _one_pass(plan, source.batches(shuffled=shuffled), source.name, Tally())
+        before = tally.wrapped * (tally.usable - tally.skipped)
+        yield _one_pass(plan, source.batches(shuffled=shuffled), source.name, Tally(), before)
 
 
-def _one_pass(plan: Plan, batches: Iterator[Batch], name: str, tally: Tally) -> Iterator[Prepared]:
+def _one_pass(plan: Plan, batches: Iterator[Batch], name: str, tally: Tally, before: int) -> Iterator[Prepared]:
+    """The requests of a share, of one pass over the file; so many requests came `before` it."""
     assert plan.requests is not None
+    step = plan.share.of
+    first = (plan.share.index - before) % step
     if plan.requests.format == "lines" and plan.url is not None:
-        return _appended(plan, plan.url, batches, tally)
-    return _FORMATS[plan.requests.format](plan, one_by_one(batches), name, tally)
+        ours = (lines for _, lines in batches) if step == 1 else every(batches, first, step)
+        return _appended(plan, plan.url, ours, tally)
+    requests, lines = _FORMATS[plan.requests.format], one_by_one(batches)
+    if plan.requests.format == "access-log":  # which lines are requests is known only when they are read
+        return islice(requests(plan, lines, name, tally), first, None, step)
+    return requests(plan, islice(lines, first, None, step), name, tally)
 
 
-def _appended(plan: Plan, base: Url, batches: Iterator[Batch], tally: Tally) -> Iterator[Prepared]:
+def _appended(plan: Plan, base: Url, batches: Iterator[list[bytes]], tally: Tally) -> Iterator[Prepared]:
     """Each line appended to the base URL."""
     before, after = request_head(plan.shape, plan.route, base.origin, plan.shape.method, plan.shape.body)
     before += base.target
     origin, head_request = base.origin, plan.shape.method == "HEAD"
-    for _, lines in batches:
+    for lines in batches:
         for line in lines:
             # isalnum is the cheapest test that a line needs no cleaning; most others pass the second.
             if not line.isalnum() and line.translate(None, PLAIN):

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from opskit.bench.histogram import Histogram, Summary, decode, summarise
+from opskit.bench.series import Second
 
 
 class Failure(StrEnum):
@@ -109,6 +110,7 @@ class Latencies:
     `ready` is connect and tls together, and empty without TLS. `total` begins when the request was begun,
     connecting included; `processing` is total less connecting; `first_byte` is the wait from when the request was
     sent. `response` and `lag` are empty without a rate: the time since a request was due, and how late it began.
+    `loop` is how late the client itself was, ten times a second, for what it had planned to do.
     """
 
     connect: Histogram = field(default_factory=Histogram)
@@ -119,12 +121,50 @@ class Latencies:
     total: Histogram = field(default_factory=Histogram)
     response: Histogram = field(default_factory=Histogram)
     lag: Histogram = field(default_factory=Histogram)
+    loop: Histogram = field(default_factory=Histogram)
 
     def named(self) -> dict[str, Histogram]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def summaries(self) -> dict[str, Summary]:
         return {name: summarise(histogram) for name, histogram in self.named().items()}
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """What was sent before the run, and left out of every figure."""
+
+    seconds: float
+    requests: int
+
+
+@dataclass(frozen=True)
+class Together:
+    """A run that several carried out, and the stretch in which all of them were at it."""
+
+    parts: int
+    lost: int  # of them, whose figures are missing
+    seconds: float
+    good: float  # answers in that stretch
+
+
+@dataclass(frozen=True)
+class Ports:
+    """How many ports a run may hold at once at the most, and how many there are. `needed` is None if unknown."""
+
+    needed: int | None
+    available: int
+    held: float  # seconds that a port stays taken after its connection was closed from this side
+
+    @property
+    def short(self) -> bool:
+        return self.needed is not None and self.needed > self.available
+
+    def evidence(self) -> str:
+        return (
+            f"up to {self.needed or 0:,} ports for one server within {self.held:g} s; "
+            f"this machine has {self.available:,}"
+        )
 
 
 @dataclass(frozen=True)
@@ -162,6 +202,10 @@ class Results:
     tls: TlsFacts | None = None
     requests_file: Mapping[str, int] | None = None
     labels: tuple[LabelTimes, ...] = ()
+    series: tuple[Second, ...] = ()
+    warmup: Warmup | None = None
+    together: Together | None = None
+    ports: Ports | None = None  # computed before the start
     reason: str = ""  # the first failure in words, where there was one
 
     @property
@@ -193,7 +237,9 @@ class Results:
 
     @property
     def rate(self) -> float:
-        """Good requests per second."""
+        """Good requests per second; of the stretch in which all parts of the run were at it."""
+        if self.together and self.together.seconds:
+            return self.together.good / self.together.seconds
         return self.good / self.seconds if self.seconds else 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -225,6 +271,11 @@ class Results:
             "labels": [_label_dict(label) for label in self.labels],
             "tls": asdict(self.tls) if self.tls else None,
             "cpu_share": self.cpu_share,
+            "loop_lag_ms": summarise(self.latencies.loop).to_dict(),
+            "warmup": asdict(self.warmup) if self.warmup else None,
+            "together": asdict(self.together) if self.together else None,
+            "ports": asdict(self.ports) if self.ports else None,
+            "series": [second.to_dict() for second in self.series],
         }
 
     def _latency_dict(self) -> dict[str, dict[str, float]]:
@@ -264,6 +315,10 @@ def to_saved(results: Results) -> dict[str, Any]:
             {"label": each.label, "failed": each.failed, "histogram": _packed(each.total)}
             for each in results.labels
         ],
+        "series": [asdict(second) for second in results.series],
+        "warmup": asdict(results.warmup) if results.warmup else None,
+        "together": asdict(results.together) if results.together else None,
+        "ports": asdict(results.ports) if results.ports else None,
     }
 
 
@@ -284,6 +339,11 @@ def from_saved(saved: Mapping[str, Any]) -> Results:
             LabelTimes(_text(each["label"]), _count(each["failed"]), _unpacked(each["histogram"]))
             for each in saved["labels"]
         ),
+        # Runs of earlier versions have none of these.
+        series=tuple(Second(**_fitting(Second, each)) for each in saved.get("series", ())),
+        warmup=Warmup(**_fitting(Warmup, saved["warmup"])) if saved.get("warmup") else None,
+        together=Together(**_fitting(Together, saved["together"])) if saved.get("together") else None,
+        ports=Ports(**_fitting(Ports, saved["ports"])) if saved.get("ports") else None,
     )
 
 

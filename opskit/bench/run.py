@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from opskit import __version__, redact
 from opskit.bench.engine import Engine, Observer, Trace
+from opskit.bench.merging import Part
 from opskit.bench.plan import Plan, Url, refuse_contradictions
+from opskit.bench.ports import ports_of
 from opskit.bench.recorder import Recorder, Row
 from opskit.bench.requests import PipeFed, Tally, request_stream
 from opskit.bench.results import Results, Run, Stop
@@ -14,6 +17,46 @@ from opskit.bench.transport import SPARE_DESCRIPTORS, Dialer, raise_descriptor_l
 from opskit.errors import OpskitError
 
 Interrupts = Callable[[Callable[[], None]], AbstractContextManager[None]]
+
+
+class Session:
+    """One plan, or one's share of it, ready to be carried out: what can be known to be wrong has been refused.
+
+    Raises Misuse or Unable.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        observer: Observer | None = None,
+        trace: Trace | None = None,
+        on_row: Callable[[Row], None] | None = None,
+    ) -> None:
+        raise_descriptor_limit(plan.concurrency + SPARE_DESCRIPTORS)
+        self._plan = plan
+        self._tally = Tally()
+        dialer = Dialer(plan)
+        requests = request_stream(plan, self._tally)
+        dialer.prepare(plan.url.origin if plan.url else None)
+        self._engine = Engine(
+            plan,
+            requests,
+            dialer,
+            Recorder(on_row),
+            would_wait=requests.would_wait if isinstance(requests, PipeFed) else None,
+            observer=observer,
+            trace=trace,
+        )
+        self.interrupt = self._engine.interrupt
+
+    def carry_out(self, at: int | None = None) -> Part:
+        """Do it, from `at` on the monotonic clock in ns."""
+        engine = self._engine
+        clocks = time.time() - time.monotonic_ns() / 1e9
+        engine.run(at)
+        results = _results(self._plan, engine, self._tally, clocks + engine.begun / 1e9)
+        return Part(results, engine.recorder.series, engine.begun, self._tally, engine.error)
 
 
 def carry_out(
@@ -29,32 +72,15 @@ def carry_out(
     What can be known to be wrong is refused before the first request: raises Misuse or Unable.
     """
     refuse_contradictions(plan)
-    raise_descriptor_limit(plan.concurrency + SPARE_DESCRIPTORS)
-    tally = Tally()
-    dialer = Dialer(plan)
-    requests = request_stream(plan, tally)
-    dialer.prepare(plan.url.origin if plan.url else None)
-    recorder = Recorder(on_row)
-    engine = Engine(
-        plan,
-        requests,
-        dialer,
-        recorder,
-        would_wait=requests.would_wait if isinstance(requests, PipeFed) else None,
-        observer=observer,
-        trace=trace,
-    )
-    started_at, cpu = time.time(), time.process_time()
-    with interrupts(engine.interrupt):
-        engine.run()
-    cpu_share = (time.process_time() - cpu) / engine.seconds if engine.seconds else 0.0
-    return _results(plan, engine, recorder, tally, started_at, cpu_share), engine.error
+    ports = ports_of(plan)
+    session = Session(plan, observer=observer, trace=trace, on_row=on_row)
+    with interrupts(session.interrupt):
+        part = session.carry_out()
+    return replace(part.results, ports=ports), part.error
 
 
-def _results(
-    plan: Plan, engine: Engine, recorder: Recorder, tally: Tally, started_at: float, cpu_share: float
-) -> Results:
-    counts = engine.counts
+def _results(plan: Plan, engine: Engine, tally: Tally, started_at: float) -> Results:
+    counts, recorder = engine.counts, engine.recorder
     return Results(
         run=run_facts(plan, started_at),
         stop=engine.stop or Stop.FINISHED,
@@ -63,7 +89,7 @@ def _results(
         failures={failure.value: count for failure, count in counts.failures.most_common()},
         status={status: count for status, count in enumerate(counts.answered) if count},
         seconds=engine.seconds,
-        cpu_share=cpu_share,
+        cpu_share=engine.cpu_share,
         received=counts.received,
         body=counts.body,
         sent=counts.sent,
@@ -78,6 +104,8 @@ def _results(
         tls=engine.tls,
         requests_file=tally.to_dict(counts.started) if plan.requests else None,
         labels=recorder.labels(),
+        series=recorder.series.seconds(),
+        warmup=engine.warmup,
         reason=engine.reason,
     )
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opskit import redact
@@ -10,8 +11,9 @@ from opskit.bench.compared import Baseline, Compared, compared
 from opskit.bench.engine import Observer
 from opskit.bench.plan import Plan
 from opskit.bench.progress import Live, Silent, live
-from opskit.bench.repeating import Sides, repeat
+from opskit.bench.repeating import Carry, Sides, repeat
 from opskit.bench.results import Results, Stop
+from opskit.bench.run import carry_out
 from opskit.bench.search import Bounds, End
 from opskit.bench.stepping import Found, Search, Step, find_rate
 from opskit.bench.thresholds import METRICS, crossed, judged, parse_thresholds
@@ -72,11 +74,16 @@ class Told:
             talk(f"{self._which}: {results.rate:,.0f} good requests/s, p99 {p99}")
 
 
-def measure_in_turn(plan: Plan, times: int, against: Plan | None, *, quiet: bool) -> Sides:
+def measure_in_turn(plan: Plan, times: int, against: Plan | None, processes: int, *, quiet: bool) -> Sides:
     """`times` runs of each plan. Ctrl-C ends the run under way and keeps those before it."""
+    carry: Carry = carry_out
+    if processes > 1:
+        from opskit.bench.processes import carry_out_divided
+
+        carry = partial(carry_out_divided, processes=processes)
     relay = Relay()
     with stop_on_interrupt(relay.stop):
-        return repeat(plan, times, against, Told(plan.number, quiet=quiet), relay)
+        return repeat(plan, times, against, Told(plan.number, quiet=quiet), relay, carry)
 
 
 def baseline_of_turns(sides: Sides, plan: Plan, tolerance: float) -> Baseline:

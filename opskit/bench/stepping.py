@@ -8,10 +8,12 @@ from typing import Protocol
 from opskit.bench import verdict
 from opskit.bench.engine import Observer
 from opskit.bench.plan import Plan, Schedule
+from opskit.bench.repeating import Carry
 from opskit.bench.results import Results, Stop
 from opskit.bench.run import carry_out
 from opskit.bench.schedule import parse_rate
 from opskit.bench.search import Bounds, End, Held, Trial, next_rate
+from opskit.bench.series import Interval
 from opskit.bench.thresholds import METRICS, not_held
 from opskit.bench.verdict import BUSY, FEW_LATE, LATE, Doubt, Finding
 from opskit.conditions import Kind, MetricCondition
@@ -106,14 +108,19 @@ class Watch(Protocol):
 
 @dataclass
 class Answers:
-    """An observer that notes how many requests had ended at each moment of a run."""
+    """An observer that notes how many requests had ended well at each moment of a run."""
 
     inner: Observer
     moments: list[tuple[float, int]] = field(default_factory=list)
 
     def tick(self, ended: int, failed: int, seconds: float) -> None:
+        if self.moments and seconds < self.moments[-1][0]:
+            self.moments.clear()  # that was the warm-up
         self.moments.append((seconds, ended - failed))
         self.inner.tick(ended, failed, seconds)
+
+    def interval(self, interval: Interval) -> None:
+        self.inner.interval(interval)
 
     def rate(self, begins: float, ends: float) -> float | None:
         """Good answers per second between two moments; None where there are no two."""
@@ -130,7 +137,7 @@ def find_rate(
     watch: Watch,
     relay: Relay,
     *,
-    carry: Callable[..., tuple[Results, OpskitError | None]] = carry_out,
+    carry: Carry = carry_out,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Found:
     """Step up and bisect until the answer is known, or Ctrl-C ends it. Raises what `carry_out` raises."""
@@ -144,7 +151,7 @@ class _Stepper:
         search: Search,
         watch: Watch,
         relay: Relay,
-        carry: Callable[..., tuple[Results, OpskitError | None]],
+        carry: Carry,
         sleep: Callable[[float], None],
     ) -> None:
         self._plan, self._search, self._watch, self._relay = plan, search, watch, relay
@@ -187,22 +194,17 @@ class _Stepper:
 
     def _step(self, rate: float) -> Step | None:
         """Settle at a rate and measure it; None where the run was ended from outside."""
-        observer = self._watch.begin(rate)
-        if self._search.settle and self._at(rate, self._search.settle, observer) is None:
-            return None
-        answers = Answers(observer)
-        results = self._at(rate, self._search.step, answers)
-        return None if results is None else judge_step(self._search, rate, results, answers)
-
-    def _at(self, rate: float, seconds: float, observer: Observer) -> Results | None:
+        answers = Answers(self._watch.begin(rate))
         plan = replace(
             self._plan,
             number=None,
-            seconds=seconds,
+            seconds=self._search.step,
+            warmup=self._search.settle,
             schedule=Schedule(parse_rate(repr(rate))),
             concurrency=self._search.at_a_time(rate),
         )
-        return self._carried(plan, observer)
+        results = self._carried(plan, answers)
+        return None if results is None else judge_step(self._search, rate, results, answers)
 
     def _carried(self, plan: Plan, observer: Observer | None) -> Results | None:
         results, self._error = self._carry(plan, observer=observer, interrupts=self._relay.under_way)

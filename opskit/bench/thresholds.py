@@ -29,11 +29,12 @@ class Crossed:
 
     condition: MetricCondition
     figure: str
+    excess: str = ""  # how far beyond the limit it is
 
     def __str__(self) -> str:
         if not self.figure:
             return f"{self.condition}: there is no figure to judge, not one request was answered"
-        return f"{self.condition}: it is {self.figure}"
+        return f"{self.condition}: it is {self.figure}" + (f", {self.excess}" if self.excess else "")
 
 
 def parse_thresholds(texts: Iterable[str]) -> tuple[MetricCondition, ...]:
@@ -60,7 +61,18 @@ def _judged_as(bad: bool, conditions: Iterable[MetricCondition], results: Result
         if value is None:
             yield Crossed(each, "")
         elif each.condition.holds(value, whole) is bad:
-            yield Crossed(each, describe(value, kind, whole))
+            yield Crossed(each, describe(value, kind, whole), _excess(each, value, whole))
+
+
+def _excess(condition: MetricCondition, value: float, whole: float | None) -> str:
+    """By how much a figure is beyond the one limit of its condition; nothing for a limit of 0."""
+    bounds = condition.condition.any_of[0]
+    limit = bounds[0].limit
+    if bounds[0].percent and whole:
+        value = value / whole * 100
+    if len(bounds) > 1 or not limit or value == limit:
+        return ""
+    return f"{abs(value / limit - 1):.1%} {'above' if value > limit else 'below'} the limit"
 
 
 def _value(metric: str, results: Results) -> float | None:

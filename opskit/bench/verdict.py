@@ -10,6 +10,8 @@ from opskit.listen import is_loopback
 BUSY = 0.9  # share of one core from which the client is as likely the limit as the server
 LATE = 10.0  # ms behind the schedule that make a start late
 FEW_LATE = 0.01  # share of late or unsent starts that is borne
+FEW_LATE_WAKES = 0.05  # share of the loop's own wake-ups that may be late,
+MANY_LATE_WAKES = 3  # if it is not but one or two
 SHORTEST = 1.0  # seconds
 FEWEST = 1000  # answers: p99 then rests on ten of them
 FEW_FAILED = 0.01
@@ -51,6 +53,9 @@ def is_valid(found: list[Finding]) -> bool:
 
 def _doubts(results: Results) -> Iterator[tuple[Doubt, str]]:
     cut = results.failures.get(Failure.CUT_OFF, 0)
+    if results.together and results.together.lost:
+        lost, parts = results.together.lost, results.together.parts
+        yield Doubt.PARTIAL, f"{lost} of {parts} parts of the run were lost; the figures are those of the rest"
     if results.stop in (Stop.INTERRUPTED, Stop.DEAD, Stop.BAD_REQUEST):
         yield Doubt.PARTIAL, f"ended after {results.started:,} requests: {_ENDS[results.stop]}"
     elif cut:
@@ -59,8 +64,7 @@ def _doubts(results: Results) -> Iterator[tuple[Doubt, str]]:
         share = results.failed / results.started
         yield Doubt.ERRORS, f"{share:.1%} failed; the figures are those of the rest"
     yield from _client(results)
-    if results.failures.get(Failure.LOCAL):
-        yield Doubt.PORTS, f"no port or descriptor was left {results.failures[Failure.LOCAL]:,} times"
+    yield from _ports(results)
     if results.seconds < SHORTEST:
         yield Doubt.SHORT, f"{results.seconds:.2f} s: too short to settle; -t 10s is a good start"
     elif results.answered < FEWEST:
@@ -76,6 +80,16 @@ _ENDS = {
 }
 
 
+def _ports(results: Results) -> Iterator[tuple[Doubt, str]]:
+    """A run that has ended by itself without lack of a port has shown that there were enough."""
+    missing, ports = results.failures.get(Failure.LOCAL, 0), results.ports
+    if missing:
+        why = f": {ports.evidence()}" if ports and ports.short else ""
+        yield Doubt.PORTS, f"no port or descriptor was left {missing:,} times{why}"
+    elif ports and ports.short and results.stop is Stop.INTERRUPTED:
+        yield Doubt.PORTS, f"the whole run could have taken {ports.evidence()}"
+
+
 def _client(results: Results) -> Iterator[tuple[Doubt, str]]:
     """Was it the client that set the limit?"""
     if results.paced:
@@ -89,5 +103,12 @@ def _client(results: Results) -> Iterator[tuple[Doubt, str]]:
     elif results.cpu_share >= BUSY:
         yield (
             Doubt.CLIENT_BOUND,
-            f"opskit used {results.cpu_share:.0%} of a core: the server may do more",
+            f"opskit used {results.cpu_share:.0%} of a core: the server may do more (--processes)",
+        )
+    wakes = results.latencies.loop
+    late_wakes = wakes.above(int(LATE * 1e6))
+    if late_wakes >= MANY_LATE_WAKES and late_wakes > FEW_LATE_WAKES * wakes.count:
+        yield (
+            Doubt.CLIENT_BOUND,
+            f"opskit itself woke over {LATE:g} ms late {late_wakes:,} of {wakes.count:,} times: a busy machine?",
         )

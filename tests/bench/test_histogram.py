@@ -101,7 +101,7 @@ def test_an_empty_histogram_is_all_zeros() -> None:
 def test_what_takes_longer_than_an_hour_counts_as_an_hour() -> None:
     histogram = histogram_of([HIGHEST * 5, 7])
     histogram.repeat(HIGHEST * 5, 2)
-    assert len(histogram.counts) == CELLS
+    assert set(histogram.counts) == {cell_of(7), CELLS - 1}
     assert histogram.counts[CELLS - 1] == 3
     assert histogram.highest == HIGHEST * 5
     assert histogram.percentile(100) == pytest.approx(HIGHEST, rel=ERROR)
@@ -184,5 +184,5 @@ def test_damage_is_refused_or_read_but_nothing_worse(place: int, damage: bytes) 
         histogram = decode(text, total=0, lowest=0, highest=0)
     except ValueError:
         return
-    assert len(histogram.counts) <= CELLS
-    assert histogram.count == sum(histogram.counts)
+    assert all(0 <= cell < CELLS for cell in histogram.counts)
+    assert histogram.count == sum(histogram.counts.values())

@@ -175,7 +175,7 @@ def test_a_pipe_is_read_once_and_remembered_for_the_next_pass(monkeypatch: pytes
     assert targets(plan_of("-", number=7), 7, tally) == [b"/s?q=" + line for line in (b"a", b"b", b"c") * 2] + [
         b"/s?q=a"
     ]
-    assert (tally.in_file, tally.wrapped) == (3, 2)  # fmt: skip
+    assert (tally.usable, tally.wrapped) == (3, 2)  # fmt: skip
 
 
 def test_a_pipe_can_be_shuffled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,7 +437,7 @@ def test_an_access_log_is_replayed_with_its_paths(file: Write, form: bytes) -> N
     ]  # fmt: skip
     assert [request.head_request for request in found] == [False, True, False, False, False]
     assert {field(request, "Host") for request in found} == {"h:81"}
-    assert (tally.in_file, tally.skipped, tally.encoded) == (5, 6, 1)
+    assert (tally.usable, tally.skipped, tally.encoded) == (11, 6, 1)
 
 
 def test_methods_of_a_log_do_not_spoil_each_other(file: Write) -> None:

@@ -52,7 +52,7 @@ def test_a_recorder_files_each_list_under_the_times_it_stands_for() -> None:
     counts = {name: (each.count, each.total) for name, each in found.named().items()}
     assert counts == {
         "connect": (1, 6), "tls": (0, 0), "ready": (0, 0), "first_byte": (4, 11), "processing": (4, 12),
-        "total": (4, 24), "response": (1, 20), "lag": (1, 2),
+        "total": (4, 24), "response": (1, 20), "lag": (1, 2), "loop": (0, 0),
     }  # fmt: skip
     assert taken.quick == taken.total == []
     assert taken.latencies() == found

@@ -63,6 +63,12 @@ def heading(results: Results) -> Iterator[Line]:
     kept = "kept alive" if run.keep_alive else "a connection each"
     yield [("opskit bench  ", "dim"), (run.url or f"the URLs of {run.requests_file}", "bold")]
     yield [(f"{run.method}, {run.concurrency} at a time, {kept}", "dim")]
+    if results.warmup is not None:
+        warmup = results.warmup
+        yield [(f"after a warm-up of {warmup.seconds:g} s, {warmup.requests:,} requests left out", "dim")]
+    if results.together is not None:
+        at_work, seconds = results.together.parts, format_duration(results.together.seconds)
+        yield [(f"{at_work} at work; the rate is that of the {seconds} in which all of them were", "dim")]
     file = results.requests_file
     if file is not None:
         parts = [f"{file['lines']:,} lines of {_file_name(run.requests_file)}"]

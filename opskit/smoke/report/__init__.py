@@ -150,7 +150,9 @@ def mistake_dict(mistake: "Mistake") -> dict[str, Any]:
 
 def annotate_mistakes(mistakes: "Sequence[Mistake]") -> None:
     """Under GitHub Actions, mark the mistakes of a checks file at their lines."""
-    if _on_github():
+    from opskit.formats.github import on_runner
+
+    if on_runner():
         from opskit.smoke.report import github
 
         for line in github.mistake_annotations(mistakes):
@@ -159,7 +161,9 @@ def annotate_mistakes(mistakes: "Sequence[Mistake]") -> None:
 
 def _tell_github(report: Report) -> None:
     """Annotations go to stderr, where the runner reads them too and stdout stays data."""
-    if not _on_github():
+    from opskit.formats.github import on_runner
+
+    if not on_runner():
         return
     from opskit.files import append_text
     from opskit.smoke.report import github
@@ -168,7 +172,3 @@ def _tell_github(report: Report) -> None:
         talk(line)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         append_text(summary, github.summary(_markdown(report)))
-
-
-def _on_github() -> bool:
-    return os.environ.get("GITHUB_ACTIONS") == "true"

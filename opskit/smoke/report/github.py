@@ -1,10 +1,11 @@
 """GitHub Actions: annotations at the line of the failing check, and the mistakes of a faulty file at theirs.
 
-The documentation of workflow commands gives the escapes; ten annotations of a kind are shown for each step.
+Ten annotations of a kind are shown for each step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from opskit.formats.github import command
 from opskit.smoke.load import Mistake
 from opskit.smoke.model import Report, Result, Status
 
@@ -24,7 +25,7 @@ def mistake_annotations(mistakes: Sequence[Mistake]) -> list[str]:
     for mistake in mistakes:
         place = {"file": mistake.file, "line": mistake.line or 1, "col": mistake.column or 1}
         words = f"{mistake.problem}\n{mistake.hint}".strip()
-        lines.append(_command("error", {**place, "title": "faulty checks file"}, words))
+        lines.append(command("error", {**place, "title": "faulty checks file"}, words))
     return _limited("error", lines)
 
 
@@ -39,26 +40,13 @@ def summary(markdown: str) -> str:
 def _of_result(kind: str, result: Result) -> str:
     words = result.message + (f"\nhint: {result.hint}" if result.hint else "")
     place = {"file": result.check.file, "line": result.check.line, "title": result.check.id}
-    return _command(kind, place, words)
+    return command(kind, place, words)
 
 
 def _limited(kind: str, lines: list[str]) -> list[str]:
     if len(lines) <= MOST_SHOWN:
         return lines
-    more = _command(
+    more = command(
         kind, {"title": "opskit smoke"}, f"and {len(lines) - MOST_SHOWN + 1} more; the log has them all"
     )
     return [*lines[: MOST_SHOWN - 1], more]
-
-
-def _command(kind: str, properties: Mapping[str, object], message: str) -> str:
-    shown = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
-    return f"::{kind} {shown}::{_data(message)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
