@@ -150,7 +150,7 @@ def bench(
     plan = plans.Plan(
         url=target,
         requests=file,
-        number=number if number is not None or file or time is not None or rate else 1,
+        number=number if number is not None or file or time is not None or rate or find_rate else 1,
         seconds=time,
         warmup=parse_duration(warmup, bare="s") if warmup is not None else 0.0,
         concurrency=1 if concurrency is None else concurrency,
@@ -164,18 +164,18 @@ def bench(
         fail_length=fail_length,
         variable_length=variable_length,
     )  # fmt: skip
+    plans.refuse_contradictions(plan)
     one_run = {"-e": csv, "-g": gnuplot, "--junit": junit, "--format": shown if shown != "text" else None}
     if find_rate:
         several.refuse_beside("--find-rate", {
             "--rate": rate, "-n": number, "-t": seconds, "--warmup": warmup, "--repeat": repeat, "--save": save,
             "--baseline": baseline, "--against": against, "--fail-if": fail_if, "--processes": processes != "1",
-            "--arrivals": arrivals != "even", **one_run,
+            "--arrivals": arrivals != "even", "--order once": order == "once", **one_run,
         })  # fmt: skip
         several.refuse_a_pipe(plan, "--find-rate")
         search = several.read_search(find_rate, settle, step_time, min_rate, max_rate, precision, concurrency)
         return several.searched(plan, search, quiet=quiet or as_json, as_json=as_json)
     times, tolerated = several.times_of(repeat, against), parse_share(tolerance, "--tolerance")
-    plans.refuse_contradictions(plan)
     before = read_baseline(baseline, run_facts(plan, 0.0), tolerance=tolerated, force=force) if baseline else None
     crew = _processes(processes, plan, one_only=bool(gnuplot) or verbosity >= 2)
     for path in filter(None, (save, csv, gnuplot, junit)):

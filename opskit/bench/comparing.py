@@ -308,7 +308,7 @@ _EFFECTS: dict[Method, Callable[[Figure, Sequence[Results], Sequence[Results]], 
 def student_probability(t: float, freedom: float) -> float:
     """P(T <= t) of Student's t: the density, with t = √freedom tan x a power of cos x, by Simpson's rule."""
     end = math.atan(abs(t) / math.sqrt(freedom))
-    steps = 400
+    steps = 128
     width = end / steps
     ordinates = [math.cos(index * width) ** (freedom - 1) for index in range(steps + 1)]
     area = width / 3 * (ordinates[0] + ordinates[-1] + 4 * sum(ordinates[1:-1:2]) + 2 * sum(ordinates[2:-1:2]))

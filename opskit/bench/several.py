@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opskit import redact
@@ -40,8 +41,15 @@ def refuse_beside(option: str, others: Mapping[str, object]) -> None:
 
 def refuse_a_pipe(plan: Plan, option: str) -> None:
     """A pipe gives its lines once, and so to one run. Raises Misuse."""
-    if plan.requests is not None and plan.requests.path == "-":
-        raise Misuse(f"{option} reads the requests again for each run: -R - gives them once", hint="-R FILE")
+    if plan.requests is not None and _is_a_pipe(plan.requests.path):
+        raise Misuse(
+            f"{option} reads the requests again for each run: -R {plan.requests.path} gives them once",
+            hint="write the requests to a file first",
+        )
+
+
+def _is_a_pipe(path: str) -> bool:
+    return path == "-" or Path(path).is_fifo()
 
 
 # Repeats
@@ -228,15 +236,12 @@ class Steps:
 
 
 def searched(plan: Plan, search: Search, *, quiet: bool, as_json: bool) -> Outcome:
-    """Search, and say what was found.
-
-    An answer of 400 or more counts as a failure here: a server that sheds its load does so quickly.
-    """
+    """Search, and say what was found."""
     from opskit.bench.report import search as report
 
     relay = Relay()
     with stop_on_interrupt(relay.stop):
-        found = find_rate(replace(plan, fail_status=True), search, Steps(quiet=quiet), relay)
+        found = find_rate(plan, search, Steps(quiet=quiet), relay)
     url = redact.url(str(plan.url)) if plan.url else f"the URLs of {plan.requests.path if plan.requests else ''}"
     return Outcome(
         "bench",

@@ -140,8 +140,11 @@ def find_rate(
     carry: Carry = carry_out,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Found:
-    """Step up and bisect until the answer is known, or Ctrl-C ends it. Raises what `carry_out` raises."""
-    return _Stepper(plan, search, watch, relay, carry, sleep).run()
+    """Step up and bisect until the answer is known, or Ctrl-C ends it. Raises what `carry_out` raises.
+
+    An answer of 400 or more counts as a failure here: a server that sheds its load does so quickly.
+    """
+    return _Stepper(replace(plan, fail_status=True), search, watch, relay, carry, sleep).run()
 
 
 class _Stepper:

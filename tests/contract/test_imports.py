@@ -111,6 +111,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
             "run",
             "schedule",
             "search",
+            "series",
             "thresholds",
             "verdict",
         },
