@@ -15,7 +15,7 @@ from opskit.bench.schedule import parse_rate
 from opskit.bench.search import Bounds, End, Held, Trial, next_rate
 from opskit.bench.series import Interval
 from opskit.bench.thresholds import METRICS, not_held
-from opskit.bench.verdict import BUSY, FEW_LATE, LATE, Doubt, Finding
+from opskit.bench.verdict import BUSY, LATE, Doubt, Finding
 from opskit.conditions import Kind, MetricCondition
 from opskit.errors import OpskitError, Unable
 from opskit.interrupts import Relay
@@ -25,6 +25,7 @@ ONE_MORE_OR_LESS = 2  # requests, at the two ends of what is counted
 FIRST_PART = 0.25  # of a step: what is answered afterwards is set against the rate
 LONGEST_DRAIN = 30.0  # seconds to wait for a server to catch up
 DRAIN_PAUSE = 0.2
+MANY_LATE = 0.1  # of the requests
 MOST_AT_A_TIME = 2048
 FEWEST_AT_A_TIME = 8
 NO_LIMIT = 1.0  # seconds for one request, where no condition names a time
@@ -234,40 +235,37 @@ def judge_step(search: Search, rate: float, results: Results, answers: Answers) 
     """Whether the conditions held and the answers kept up with the rate; if not, whether it was the client."""
     done = answers.rate(search.step * FIRST_PART, search.step)
     answered = results.rate if done is None else done
-    why = _why_not(search, rate, results, answered)
-    if not why:
-        return Step(Trial(rate, Held.YES), results, answered, "")
-    client = _client_limit(search, results)
-    held = Held.CLIENT if client else Held.NO
-    return Step(Trial(rate, held, clearly=not client and answered < FAR * rate), results, answered, client or why)
-
-
-def _why_not(search: Search, rate: float, results: Results, answered: float) -> str:
     broken = not_held(search.conditions, results)
-    if broken:
-        return str(broken[0])
+    if not broken and _kept_up(search, rate, answered):
+        return Step(Trial(rate, Held.YES), results, answered, "")
+    client = _client_limit(search, results, broken=bool(broken))
+    why = client or (str(broken[0]) if broken else f"only {answered:.4g}/s went well")
+    held = Held.CLIENT if client else Held.NO
+    return Step(Trial(rate, held, clearly=not client and answered < FAR * rate), results, answered, why)
+
+
+def _kept_up(search: Search, rate: float, answered: float) -> bool:
     missing = (rate - answered) * search.step * (1 - FIRST_PART)  # requests
-    if missing > ONE_MORE_OR_LESS and answered < rate * (1 - search.bounds.precision / 2):
-        return f"only {answered:.4g}/s went well"
-    return ""
+    return missing <= ONE_MORE_OR_LESS or answered >= rate * (1 - search.bounds.precision / 2)
 
 
-def _client_limit(search: Search, results: Results) -> str:
+def _client_limit(search: Search, results: Results, *, broken: bool) -> str:
     """The evidence that a step failed because of the client; "" if there is none.
 
     Requests that begin late do not say it alone: so they do where a slow server has taken all places. But where
-    each was answered in time once it was sent, more places, or a quicker client, would have sent them in time.
+    the conditions would hold had every request begun in time, or many began late though the server was quick, more
+    places or a quicker client would have made the difference.
     """
     if results.cpu_share >= BUSY:
         return f"opskit used {results.cpu_share:.0%} of a core"
-    late = results.latencies.lag.above(int(LATE * 1e6)) + results.unsent
-    if late <= FEW_LATE * (results.latencies.lag.count + results.unsent):
+    times = results.latencies
+    in_time = replace(results, latencies=replace(times, response=times.total))
+    if times.total.mean() > search.time_limit * 1e9 or not_held(search.conditions, in_time):
         return ""
-    served = replace(results, latencies=replace(results.latencies, response=results.latencies.total))
-    quick = results.latencies.total.mean() <= search.time_limit * 1e9
-    if not quick or not_held(search.conditions, served):
-        return ""
-    return f"{late:,} began late, though each was then answered in time (-c {results.run.concurrency})"
+    late, due = times.lag.above(int(LATE * 1e6)) + results.unsent, times.lag.count + results.unsent
+    if late > (0 if broken else MANY_LATE * due):
+        return f"{late:,} began late, though each was then answered in time (-c {results.run.concurrency})"
+    return ""
 
 
 def doubts(step: Step) -> list[Finding]:

@@ -80,12 +80,12 @@ def _method(compared: Compared) -> Iterator[Line]:
         Method.PAIRS: (f"{now} pairs of runs in turn: Student's t on the differences of logarithms",),
         Method.RUNS: (f"{now} {'run' if now == 1 else 'runs'} now and {then} then: Welch's t on logarithms",),
         Method.SECONDS: (
-            "one run a side: the spread of its seconds, with how they hang together;",
-            f"what differs between runs is taken to be {BETWEEN_RUNS:.0%}; --repeat 5 measures it",
+            "one run a side: the spread of its seconds and how these hang together;",
+            f"between runs {BETWEEN_RUNS:.0%} is assumed: --repeat 5 would measure it",
         ),
         Method.NONE: (
-            f"one run a side, without {FEWEST_SECONDS} whole seconds in both: nothing tells the noise;",
-            "--repeat 5 does",
+            f"one run a side, and not {FEWEST_SECONDS} whole seconds in both: nothing tells",
+            "the noise; --repeat 5 does",
         ),
     }
     yield [("  judged by    ", "dim"), (says[compared.comparison.method][0], "dim")]
