@@ -23,12 +23,16 @@ class Watch(Protocol):
 
 @dataclass
 class Sides:
-    """The runs of a plan, and those of the plan that it is measured against. `ended` is why there are no more."""
+    """The runs of a plan, and those of the plan that it is measured against. `ended` is why there are no more.
+
+    `stopped` says that Ctrl-C ended the whole before all runs were made.
+    """
 
     new: list[Results] = field(default_factory=list)
     old: list[Results] = field(default_factory=list)
     ended: Results | None = None  # a run that did not finish; it is in neither list, unless it is the only one
     error: OpskitError | None = None
+    stopped: bool = False
 
 
 def turns(times: int, *, against: bool) -> Iterator[bool]:
@@ -64,6 +68,7 @@ def repeat(
                 runs.append(results)
             break
         runs.append(results)
-        if relay.stopped:
+        if relay.stopped and number < len(order):
+            sides.stopped = True
             break
     return sides

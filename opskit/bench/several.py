@@ -162,7 +162,7 @@ def _crossed_in_a_run(thresholds: Iterable[MetricCondition], runs: Sequence[Resu
 
 def _ended(sides: Sides) -> int:
     if sides.ended is None:
-        return ExitCode.OK
+        return ExitCode.INTERRUPTED if sides.stopped else ExitCode.OK
     if sides.ended.stop is Stop.INTERRUPTED:
         return ExitCode.INTERRUPTED
     return ExitCode.UNABLE if not sides.ended.answered else ExitCode.PARTIAL

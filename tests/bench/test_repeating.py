@@ -164,7 +164,7 @@ def test_single_runs_are_compared_by_their_seconds(tmp_path: Path) -> None:
     saved.keep([a_long_run(chance)], old)
     ran = opskit("report", new, "--baseline", old, "--json")
     assert (ran.code, ran.data["comparison"]["method"]) == (1, "seconds")
-    assert "one run a side: the spread of its seconds" in opskit("report", new, "--baseline", old).out
+    assert "one run a side: its seconds" in opskit("report", new, "--baseline", old).out
 
 
 @pytest.mark.parametrize(
@@ -263,6 +263,18 @@ def test_the_first_run_that_does_not_end_is_the_last() -> None:
     plan = Plan(url=parse_url("http://h/"))
     sides = repeat(plan, 5, None, Told(None, quiet=True), Relay(), carry=lambda plan, **how: (next(ends), None))
     assert (sides.new, sides.ended) == ([PLAIN], SILENT)
+
+
+def test_ctrl_c_between_two_runs_ends_the_whole() -> None:
+    relay = Relay()
+
+    def carry(plan: Plan, **how: object) -> tuple[Results, None]:
+        relay.stop()
+        return PLAIN, None
+
+    plan = Plan(url=parse_url("http://h/"))
+    assert repeat(plan, 2, None, Told(None, quiet=True), relay, carry).stopped
+    assert not repeat(plan, 1, None, Told(None, quiet=True), relay, carry).stopped
 
 
 def test_what_two_runs_did_not_ask_alike_is_named() -> None:

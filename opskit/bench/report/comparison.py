@@ -80,7 +80,7 @@ def _method(compared: Compared) -> Iterator[Line]:
         Method.PAIRS: (f"{now} pairs of runs in turn: Student's t on the differences of logarithms",),
         Method.RUNS: (f"{now} {'run' if now == 1 else 'runs'} now and {then} then: Welch's t on logarithms",),
         Method.SECONDS: (
-            "one run a side: the spread of its seconds and how these hang together;",
+            "one run a side: its seconds, and how they hang together;",
             f"between runs {BETWEEN_RUNS:.0%} is assumed: --repeat 5 would measure it",
         ),
         Method.NONE: (
