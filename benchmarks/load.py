@@ -188,7 +188,7 @@ def prepare(directory: Path) -> tuple[Site, Path]:
          "-out", directory / "cert.pem"],
         check=True, capture_output=True,
     )  # fmt: skip
-    http, https = _free_port(), _free_port()
+    http, https = free_port(), free_port()
     configuration = directory / "nginx.conf"
     configuration.write_text(NGINX.format(dir=directory, http=http, https=https))
     lines = directory / "requests.txt"
@@ -197,7 +197,7 @@ def prepare(directory: Path) -> tuple[Site, Path]:
     return site, configuration
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

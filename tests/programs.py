@@ -17,6 +17,7 @@ DEBIAN_PACKAGE = {
     "xmllint": "libxml2-utils",
     "prove": "perl",
     "ps": "procps",
+    "ip": "iproute2",
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf",
     "powerpc64le-linux-gnu-gcc": "gcc-powerpc64le-linux-gnu",

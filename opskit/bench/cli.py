@@ -180,6 +180,7 @@ def bench(
     crew = _processes(processes, plan, one_only=bool(gnuplot) or verbosity >= 2)
     for path in filter(None, (save, csv, gnuplot, junit)):
         require_writable(path)
+    _warn_of_ports(plan)
     if against or times > 1:
         several.refuse_beside("--against" if against else "--repeat", {**one_run, "-v": verbosity >= 2})
         several.refuse_a_pipe(plan, "--repeat")
@@ -410,6 +411,15 @@ def _write_files(*wanted: "tuple[str | None, Callable[[str], None]]") -> Iterato
                 write(path)
         except OpskitError as error:
             yield error.note()
+
+
+def _warn_of_ports(plan: "Plan") -> None:
+    from opskit.bench.ports import ports_of
+    from opskit.console import warn
+
+    ports = ports_of(plan)
+    if ports is not None and ports.short:
+        warn(f"this run may run out of ports: {ports.evidence()}", "-k keeps connections")
 
 
 def _processes(text: str, plan: "Plan", *, one_only: bool) -> int:

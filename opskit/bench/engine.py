@@ -156,7 +156,7 @@ class Engine:
         self._phase(self.plan.warmup, schedule.steady() if schedule else None)
         self.warmup = Warmup(self.plan.warmup, self.counts.started)
         self._cut_at = sys.maxsize
-        if self.stop is Stop.TIME:
+        if self.stop in (None, Stop.TIME):
             self.stop, self.reason = None, ""
             self.counts, self.recorder = counts, recorder
         self._connect_failures = 0

@@ -67,8 +67,8 @@ def heading(results: Results) -> Iterator[Line]:
         warmup = results.warmup
         yield [(f"after a warm-up of {warmup.seconds:g} s, {warmup.requests:,} requests left out", "dim")]
     if results.together is not None:
-        at_work, seconds = results.together.parts, format_duration(results.together.seconds)
-        yield [(f"{at_work} at work; the rate is that of the {seconds} in which all of them were", "dim")]
+        shares, seconds = results.together.parts, format_duration(results.together.seconds)
+        yield [(f"{shares} processes; the rate is that of the {seconds} in which all were at work", "dim")]
     file = results.requests_file
     if file is not None:
         parts = [f"{file['lines']:,} lines of {_file_name(run.requests_file)}"]
