@@ -5,7 +5,8 @@ Each figure is judged on its logarithm, so that an effect is a ratio and its int
 - *pairs*: runs that were measured in turn. Student's t on the differences within the pairs, in which what slowed
   the whole machine down for a while cancels out.
 - *runs*: Welch's t on the runs of the two sides. Where one side has a single run, the spread of the other stands
-  for both (the pooled form of Student's t).
+  for both (the pooled form of Student's t). How the machine itself changed from one set to the other cannot be
+  seen in either, and a little of that is assumed (`BETWEEN_TIMES`).
 - *seconds*: one run a side. The seconds of a run are a series in which neighbours resemble each other; they count
   for as many independent ones as their autocorrelation leaves (Bayley and Hammersley 1946). What differs from one
   run to the next cannot be seen from inside one, and is assumed (`BETWEEN_RUNS`).
@@ -30,6 +31,7 @@ CONFIDENCE = 0.95  # of all intervals of one comparison together
 POWER = 0.95  # the share of differences of `detectable` size that would have been seen
 RESOLUTION = 5e-4  # standard deviation, as a share: what three digits of a histogram cannot tell apart
 BETWEEN_RUNS = 0.02  # standard deviation, as a share, assumed between two single runs of the same thing
+BETWEEN_TIMES = 0.005  # the same between two sets of runs: the machine is not quite what it was a while ago
 FEWEST_SECONDS = 5  # of a run, without its first and an unfinished last, that can be judged
 WHOLE_SECOND = 0.95
 
@@ -211,7 +213,8 @@ def _of_pairs(figure: Figure, new: Sequence[Results], old: Sequence[Results]) ->
 
 
 def _of_runs(figure: Figure, new: Sequence[Results], old: Sequence[Results]) -> Effect | None:
-    return welch_effect(_logs(figure, new) or (), _logs(figure, old) or ())
+    effect = welch_effect(_logs(figure, new) or (), _logs(figure, old) or ())
+    return effect._replace(error=math.hypot(effect.error, BETWEEN_TIMES * math.sqrt(2)))
 
 
 def paired_effect(new: Sequence[float], old: Sequence[float]) -> Effect:
