@@ -22,3 +22,27 @@ def stop_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class Relay:
+    """Hands one Ctrl-C on to whatever of several pieces of work is under way, and remembers that it came."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._stop: Callable[[], None] | None = None
+
+    def stop(self) -> None:
+        self.stopped = True
+        if self._stop is not None:
+            self._stop()
+
+    @contextmanager
+    def under_way(self, stop: Callable[[], None]) -> Iterator[None]:
+        """`stop` is what ends the piece of work that this block does."""
+        self._stop = stop
+        if self.stopped:
+            stop()
+        try:
+            yield
+        finally:
+            self._stop = None

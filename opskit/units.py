@@ -57,3 +57,11 @@ def format_size(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def parse_share(text: str, option: str) -> float:
+    """A share written in percent, `5%` or `5`: 0.05. Raises Misuse."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%?", text.strip())
+    if match is None:
+        raise Misuse(f"{option} {text}: not a percentage", hint=f"write {option} 5%, for instance")
+    return float(match[1]) / 100

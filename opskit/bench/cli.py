@@ -9,6 +9,7 @@ from opskit.options import Json, Quiet
 from opskit.outcome import ErrorNote, ExitCode, Outcome
 
 if TYPE_CHECKING:
+    from opskit.bench.compared import Compared
     from opskit.bench.exchanges import FailingExchanges
     from opskit.bench.hooks import Hooks
     from opskit.bench.plan import Plan, RequestsFile, Route, Schedule, Shape, Tls
@@ -47,7 +48,9 @@ def bench(
     number: Annotated[
         int | None, typer.Option("-n", "--number", help="Requests in all. [1; with -R every line once; with -t no limit]")
     ] = None,
-    concurrency: Annotated[int, typer.Option("-c", "--concurrency", help="Requests at a time.")] = 1,
+    concurrency: Annotated[
+        int | None, typer.Option("-c", "--concurrency", help="Requests at a time. [1; with --find-rate as many as it takes]")
+    ] = None,
     seconds: Annotated[
         str | None, typer.Option("-t", "--time", metavar="TIME", help="End after this long: 30, 30s, 5m.")
     ] = None,
@@ -91,6 +94,17 @@ def bench(
     tls_min: Annotated[str | None, typer.Option("--tls-min", metavar="VERSION", help="The lowest TLS version to accept, as for -f.")] = None,
     tls_max: Annotated[str | None, typer.Option("--tls-max", metavar="VERSION", help="The highest.")] = None,
     tls_resume: Annotated[bool, typer.Option("--tls-resume", help="Let new connections resume TLS sessions; else each handshake is in full.")] = False,
+    repeat: Annotated[int | None, typer.Option("--repeat", metavar="N", help="Make N runs and show how they spread. [1; with --against 5]")] = None,
+    baseline: Annotated[str | None, typer.Option("--baseline", metavar="FILE", help="Compare with the run or runs kept in FILE; exit 1 if worse.")] = None,
+    against: Annotated[str | None, typer.Option("--against", metavar="URL", help="Compare with this URL, measured in turn with the first.")] = None,
+    tolerance: Annotated[str, typer.Option("--tolerance", metavar="PERCENT", help="How much worse than the baseline is no failure.")] = "5%",
+    force: Annotated[bool, typer.Option("--force", help="Compare with a baseline that asked something else.")] = False,
+    find_rate: Annotated[list[str] | None, typer.Option("--find-rate", metavar="COND", help="Find the highest rate at which this holds: 'p99 < 200ms'; may repeat.")] = None,
+    settle: Annotated[str, typer.Option("--settle", metavar="TIME", help="Before each step of --find-rate, at its rate.")] = "1s",
+    step_time: Annotated[str | None, typer.Option("--step-time", metavar="TIME", help="How long a step measures. [5s, or 20 times the time in COND]")] = None,
+    min_rate: Annotated[float, typer.Option("--min-rate", metavar="RATE", help="Where --find-rate begins, in requests/s.")] = 10,
+    max_rate: Annotated[float, typer.Option("--max-rate", metavar="RATE", help="Where --find-rate ends.")] = 100_000,
+    precision: Annotated[str, typer.Option("--precision", metavar="PERCENT", help="How closely --find-rate looks.")] = "2%",
     warmup: Annotated[str | None, typer.Option("--warmup", metavar="TIME", help="Send this long before the run, and leave it out of the figures.")] = None,
     processes: Annotated[str, typer.Option("--processes", metavar="N", help="So many processes share the run; auto is one a core.")] = "1",
     junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a case for each --fail-if.")] = None,
@@ -123,23 +137,26 @@ def bench(
       opskit bench --json -n 1000 http://127.0.0.1:8080/ | jq .data.rate
 
     Exit codes: 0 the run was carried out, whatever the server answered; 1 a
-    --fail-if held; 2 the call or the file is wrong; 3 not one request got an
-    answer; 4 a bad line or the script ended the run; 130 Ctrl-C ended it. Start with `opskit target` for a server
+    --fail-if held, it is worse than the baseline, or no rate holds; 2 the
+    call or the file is wrong; 3 not one request got an answer; 4 a bad line
+    or the script ended the run; 130 Ctrl-C ended it. Start with
+    `opskit target` for a server
     to try it on.
     """
-    from opskit.bench import har, verdict
+    from opskit.bench import har, several, verdict
     from opskit.bench import plan as plans
     from opskit.bench.checks import parse_checks
+    from opskit.bench.compared import compared, read_baseline
     from opskit.bench.progress import VerboseTrace, progress
     from opskit.bench.report import ab, ci
-    from opskit.bench.run import carry_out
+    from opskit.bench.run import carry_out, run_facts
     from opskit.bench.saved import keep
     from opskit.bench.thresholds import crossed, parse_thresholds
     from opskit.console import talk
     from opskit.files import require_writable, write_lines
     from opskit.formats.github import on_runner
     from opskit.interrupts import stop_on_interrupt
-    from opskit.units import parse_duration
+    from opskit.units import parse_duration, parse_share
 
     shown = plans.one_of("html" if html or table or row or cell else form, FORMATS, "--format")
     file = _requests_file(requests, requests_format, order, seed)
@@ -150,10 +167,10 @@ def bench(
     plan = plans.Plan(
         url=target,
         requests=file,
-        number=number if number is not None or file or time is not None or rate or (hooks and hooks.request) else 1,
+        number=_number(number, file or time is not None or rate or find_rate or (hooks and hooks.request)),
         seconds=time,
         warmup=parse_duration(warmup, bare="s") if warmup is not None else 0.0,
-        concurrency=concurrency,
+        concurrency=1 if concurrency is None else concurrency,
         request_limit=parse_duration(limit, bare="s"),
         shape=_shape(method, post, put, head, header, cookie, auth or (target.credentials if target else None), content_type, keep_alive or http2),
         route=_route(unix_socket, connect_to, proxy, proxy_auth, local_address, buffer),
@@ -169,10 +186,38 @@ def bench(
         script=script,
         seed=seed,
     )  # fmt: skip
+    plans.refuse_contradictions(plan)
+    one_run = {
+        "-e": csv,
+        "-g": gnuplot,
+        "--junit": junit,
+        "--format": shown if shown != "text" else None,
+        "--script": script,
+        "--save-failures": save_failures,
+    }
+    if find_rate:
+        several.refuse_beside("--find-rate", {
+            "--rate": rate, "-n": number, "-t": seconds, "--warmup": warmup, "--repeat": repeat, "--save": save,
+            "--baseline": baseline, "--against": against, "--fail-if": fail_if, "--processes": processes != "1",
+            "--arrivals": arrivals != "even", "--order once": order == "once", **one_run,
+        })  # fmt: skip
+        several.refuse_a_pipe(plan, "--find-rate")
+        search = several.read_search(find_rate, settle, step_time, min_rate, max_rate, precision, concurrency)
+        return several.searched(plan, search, quiet=quiet or as_json, as_json=as_json)
+    times, tolerated = several.times_of(repeat, against), parse_share(tolerance, "--tolerance")
+    before = read_baseline(baseline, run_facts(plan, 0.0), tolerance=tolerated, force=force) if baseline else None
     crew = _processes(processes, plan, one_only=bool(gnuplot or save_failures or script) or verbosity >= 2)
     for path in filter(None, (save, csv, gnuplot, junit, save_failures)):
         require_writable(path)
     _warn_of_ports(plan)
+    if against or times > 1:
+        several.refuse_beside("--against" if against else "--repeat", {**one_run, "-v": verbosity >= 2})
+        several.refuse_a_pipe(plan, "--repeat")
+        second = _against(plan, against, baseline)
+        sides = several.measure_in_turn(plan, times, second, crew, quiet=quiet or as_json)
+        unkept = tuple(_write_files((save, lambda path: keep(sides.new, path))))
+        before = several.baseline_of_turns(sides, second, tolerated) if second else before
+        return several.repeated(sides, before, thresholds, unkept, as_json=as_json)
     watch = progress(plan.number, quiet=quiet or as_json)
     rows, failing = _row_spool(gnuplot), _failing(save_failures)
     if crew > 1:
@@ -190,27 +235,29 @@ def bench(
             interrupts=stop_on_interrupt,
         )
     watch.done(results.completed)
-    found = crossed(thresholds, results)
+    over = crossed(thresholds, results)
     if on_runner():
-        for line in ci.annotations(results, found):
+        for line in ci.annotations(results, over):
             talk(line)
     lost = tuple(
         _write_files(
-            (save, lambda path: keep(results, path)),
+            (save, lambda path: keep([results], path)),
             (csv, lambda path: write_lines(path, ab.csv(results))),
             (gnuplot if rows else None, lambda path: write_lines(path, rows.lines() if rows else ())),
-            (junit, lambda path: write_lines(path, ci.junit_lines(results, thresholds, found))),
+            (junit, lambda path: write_lines(path, ci.junit_lines(results, thresholds, over))),
             (save_failures, lambda path: har.write(path, failing.kept if failing else ())),
         )
     )
     errors = (*((error.note(),) if error else ()), *lost, *_nothing_answered(results))
-    too_bad = [ErrorNote("threshold", str(each), "--save keeps the run for a closer look") for each in found]
+    too_bad = [ErrorNote("threshold", str(each), "--save keeps the run for a closer look") for each in over]
+    found = compared([results], before) if before else None
+    too_bad += found.notes() if found else ()
     how = _Rendering(shown, table or "", row or "", cell or "bgcolor=white", no_percentiles, no_spread, quiet)
     return Outcome(
         command="bench",
         schema="bench/1",
-        data={**results.to_dict(), "verdict": verdict.to_dict(results)},
-        render=how.of(results),
+        data={**results.to_dict(), "verdict": verdict.to_dict(results), **several.comparison_data(found)},
+        render=how.of(results, found),
         exit_code=_exit_code(results) or (ExitCode.UNABLE if lost else ExitCode.BAD if too_bad else ExitCode.OK),
         errors=(*errors, *too_bad),
         as_json=as_json,
@@ -220,6 +267,9 @@ def bench(
 @report_app.command()
 def report(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A file that `opskit bench --save` wrote.")],
+    baseline: Annotated[str | None, typer.Option("--baseline", metavar="FILE", help="Compare with the run or runs kept in FILE; exit 1 if worse.")] = None,
+    tolerance: Annotated[str, typer.Option("--tolerance", metavar="PERCENT", help="How much worse than the baseline is no failure.")] = "5%",
+    force: Annotated[bool, typer.Option("--force", help="Compare with a baseline that asked something else.")] = False,
     form: Annotated[str, typer.Option("--format", help="text, ab, html or csv.")] = "text",
     as_json: Json = False,
     no_percentiles: Annotated[bool, typer.Option("-d", "--no-percentiles", help="No percentiles in the ab format.")] = False,
@@ -231,16 +281,52 @@ def report(
       opskit bench -k -n 1000 --save run.json http://127.0.0.1:8080/
       opskit report run.json
       opskit report run.json --format ab
+      opskit report new.json --baseline old.json
     """
-    from opskit.bench import verdict
+    from opskit.bench import several, verdict
+    from opskit.bench.compared import compared, read_baseline
     from opskit.bench.plan import one_of
     from opskit.bench.saved import load
+    from opskit.units import parse_share
 
     shown = one_of(form, FORMATS, "--format")
-    results = load(run)
+    tolerated = parse_share(tolerance, "--tolerance")
+    runs = load(run)
+    before = read_baseline(baseline, runs[0].run, tolerance=tolerated, force=force) if baseline else None
+    if len(runs) > 1:
+        several.refuse_beside(
+            f"{run}, which holds {len(runs)} runs,", {"--format": shown if shown != "text" else None}
+        )
+        return several.reported(runs, before, as_json=as_json)
+    results = runs[0]
+    found = compared(runs, before) if before else None
     how = _Rendering(shown, "", "", "bgcolor=white", no_percentiles, no_spread, quiet=False)
-    data = {**results.to_dict(), "verdict": verdict.to_dict(results)}
-    return Outcome("report", "bench/1", data, how.of(results), as_json=as_json)
+    data = {**results.to_dict(), "verdict": verdict.to_dict(results), **several.comparison_data(found)}
+    notes = tuple(found.notes()) if found else ()
+    return Outcome(
+        "report", "bench/1", data, how.of(results, found), ExitCode.BAD if notes else ExitCode.OK, notes, as_json
+    )
+
+
+def _against(plan: "Plan", url: str | None, baseline: str | None) -> "Plan | None":
+    """The plan with another URL."""
+    from dataclasses import replace
+
+    from opskit.bench import several
+    from opskit.bench.plan import parse_url
+    from opskit.errors import Misuse
+
+    if url is None:
+        return None
+    several.refuse_beside("--against", {"--baseline": baseline})
+    if plan.url is None:
+        raise Misuse("--against takes the place of the URL, and there is none", hint="give a URL beside -R")
+    return replace(plan, url=parse_url(url))
+
+
+def _number(number: int | None, ends_otherwise: object) -> int | None:
+    """-n: one request, where nothing else says how many there are to be."""
+    return number if number is not None or ends_otherwise else 1
 
 
 def _requests_file(path: str | None, form: str, order: str, seed: int | None) -> "RequestsFile | None":
@@ -498,12 +584,16 @@ class _Rendering:
             "percentiles": not no_percentiles, "spread": not no_spread, "heartbeat": not quiet
         }  # fmt: skip
 
-    def of(self, results: "Results") -> "Callable[[Stdout], None]":
+    def of(self, results: "Results", found: "Compared | None") -> "Callable[[Stdout], None]":
+        """The report, and a comparison after the one for people."""
+
         def render(out: "Stdout") -> None:
             from opskit.bench.report import ab, text
+            from opskit.bench.several import show_comparison
 
             if self._form == "text":
                 text.show(results, out.rich, ascii_only=out.plain_ascii)
+                show_comparison(found, out)
                 return
             pages = {
                 "ab": lambda: ab.text(results, **self._ab),

@@ -149,6 +149,9 @@ class Schedule:
         rate = self.segments[0].rate
         return replace(self, segments=(Segment(0.0, math.inf, rate, rate),))
 
+    def __str__(self) -> str:
+        return ", ".join([*map(str, self.segments), *(("poisson",) if self.poisson else ())])
+
 
 @dataclass(frozen=True)
 class Share:

@@ -75,6 +75,11 @@ def progress(planned: int | None, *, quiet: bool) -> Live | Lines | Silent:
     return Live(planned) if sys.stderr.isatty() else Lines(planned)
 
 
+def live(planned: int | None, *, quiet: bool) -> Live | Silent:
+    """For one of many runs, which has a line of its own when it ends: nothing in a pipe meanwhile."""
+    return Silent() if quiet or not sys.stderr.isatty() else Live(planned)
+
+
 class VerboseTrace:
     """`-v`: 2 shows requests, heads and statuses that are not 2xx; 3 shows every status. On stderr."""
 

@@ -94,6 +94,7 @@ class Run:
     variable_length: bool = False
     version: str = ""
     streams: int = 0  # requests that share one HTTP/2 connection; 0 for HTTP/1.1
+    rate: str = ""  # of the schedule, in words; "" without one, and in files kept before it was noted
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def _engine_class(plan: Plan) -> type[Conductor]:
 def _results(plan: Plan, engine: Conductor, tally: Tally, started_at: float) -> Results:
     counts, recorder = engine.counts, engine.recorder
     return Results(
-        run=_run_facts(plan, started_at),
+        run=run_facts(plan, started_at),
         stop=engine.stop or Stop.FINISHED,
         planned=counts.started if plan.number is None and plan.once else plan.number,
         started=counts.started,
@@ -168,7 +168,8 @@ def _results(plan: Plan, engine: Conductor, tally: Tally, started_at: float) -> 
     )
 
 
-def _run_facts(plan: Plan, started_at: float) -> Run:
+def run_facts(plan: Plan, started_at: float) -> Run:
+    """What a report or a comparison will know of the plan; `started_at` in epoch seconds."""
     url = plan.url
     return Run(
         url=redact.url(str(url)) if url else "",
@@ -188,6 +189,7 @@ def _run_facts(plan: Plan, started_at: float) -> Run:
         variable_length=plan.variable_length,
         version=__version__,
         streams=plan.streams or 0,
+        rate=str(plan.schedule or ""),
     )
 
 

@@ -39,6 +39,10 @@ class Segment:
         slope = (self.last_rate - self.rate) / (self.ends - self.begins)
         return self.begins + (math.sqrt(self.rate**2 + 2 * slope * arrivals) - self.rate) / slope
 
+    def __str__(self) -> str:
+        rate = f"{self.rate:g}/s" if self.rate == self.last_rate else f"{self.rate:g} to {self.last_rate:g}/s"
+        return f"{rate} from {self.begins:g} s" if self.begins else rate
+
 
 def parse_rate(text: str) -> tuple[Segment, ...]:
     """Read `500`, `100,500@30s,1000@1m` (each from its time on), `100..1000@1m` (a ramp up to its time).

@@ -1,6 +1,6 @@
 """`--fail-if 'p99 > 250ms'`: conditions on the figures of a run, in the toolkit's grammar."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from opskit.bench.histogram import PERCENTS, Histogram
@@ -44,16 +44,24 @@ def parse_thresholds(texts: Iterable[str]) -> tuple[MetricCondition, ...]:
 
 def crossed(conditions: Iterable[MetricCondition], results: Results) -> list[Crossed]:
     """Those that hold, and those that nothing was measured for."""
-    found = []
+    return list(_judged_as(True, conditions, results))
+
+
+def not_held(conditions: Iterable[MetricCondition], results: Results) -> list[Crossed]:
+    """Those that do not hold, and those that nothing was measured for."""
+    return list(_judged_as(False, conditions, results))
+
+
+def _judged_as(bad: bool, conditions: Iterable[MetricCondition], results: Results) -> Iterator[Crossed]:
+    """The conditions that are as `bad` says, with the figure; and those without one."""
     for each in conditions:
         kind = each.condition.kind
         value = _value(each.metric, results)
         whole = float(results.started) if kind is Kind.SHARE else None
         if value is None:
-            found.append(Crossed(each, ""))
-        elif each.condition.holds(value, whole):
-            found.append(Crossed(each, describe(value, kind, whole), _excess(each, value, whole)))
-    return found
+            yield Crossed(each, "")
+        elif each.condition.holds(value, whole) is bad:
+            yield Crossed(each, describe(value, kind, whole), _excess(each, value, whole))
 
 
 def _excess(condition: MetricCondition, value: float, whole: float | None) -> str:

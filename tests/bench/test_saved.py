@@ -30,8 +30,8 @@ FORMATS: dict[str, Callable[[Results], Iterator[object]]] = {
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_a_kept_run_is_shown_as_the_run_itself(tmp_path: Path, run: Results, form: str) -> None:
     path = str(tmp_path / "run.json")
-    saved.keep(run, path)
-    again = saved.load(path)
+    saved.keep([run], path)
+    (again,) = saved.load(path)
     assert list(FORMATS[form](again)) == list(FORMATS[form](run))
     assert again.latencies == run.latencies
 
@@ -59,7 +59,10 @@ def test_report_prints_what_bench_printed(tmp_path: Path) -> None:
         (b"[" * 100_000, "is not JSON"),
         (b"[1]", "is not a saved run"),
         (b"{}", "its schema is None"),
-        (b'{"schema": "bench-run/2"}', "its schema is bench-run/2"),
+        (b'{"schema": "bench-run/9"}', "its schema is bench-run/9"),
+        (b'{"schema": "bench-run/2"}', "is damaged: KeyError 'runs'"),
+        (b'{"schema": "bench-run/2", "runs": []}', "it holds no run"),
+        (b'{"schema": "bench-run/2", "runs": [1]}', "is damaged: TypeError"),
         (b'{"schema": "bench-run/1"}', "is damaged: KeyError"),
     ],
 )
@@ -102,7 +105,7 @@ def test_any_damage_is_refused_or_can_be_shown(tmp_path: Path, place: tuple[Any,
     path = tmp_path / "run.json"
     path.write_text(json.dumps(damaged))
     try:
-        run = saved.load(str(path))
+        (run,) = saved.load(str(path))
     except Misuse:
         return
     for show in FORMATS.values():

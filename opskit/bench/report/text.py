@@ -1,7 +1,7 @@
 """The report for people: what went wrong first, then rate and latencies, then the shape of the latencies."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from opskit.bench.histogram import Histogram, Summary, cell_bounds, summarise
@@ -12,7 +12,6 @@ from opskit.units import format_duration, format_size
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
 Line = list[tuple[str, str]]  # (text, rich style) pieces
 
@@ -28,18 +27,19 @@ _LABEL_COLUMNS = ("requests", "failed", "p50", "p99")
 
 def show(results: Results, console: "Console", *, ascii_only: bool = False) -> None:
     """Print the report."""
-    for line in lines(results, ascii_only=ascii_only):
-        console.print(_rich(line))
+    print_lines(lines(results, ascii_only=ascii_only), console)
 
 
-def _rich(line: Line) -> "Text":
+def print_lines(lines: Iterable[Line], console: "Console") -> None:
+    """Each on one line: what is wider than the terminal ends in an ellipsis."""
     from rich.text import Text
 
-    return Text.assemble(*line, no_wrap=True, overflow="ellipsis")
+    for line in lines:
+        console.print(Text.assemble(*line), no_wrap=True, overflow="ellipsis")
 
 
 def lines(results: Results, *, ascii_only: bool = False) -> Iterator[Line]:
-    yield from _what(results)
+    yield from heading(results)
     yield []
     yield _verdict(results)
     yield from _failures(results)
@@ -58,7 +58,7 @@ def lines(results: Results, *, ascii_only: bool = False) -> Iterator[Line]:
     yield from _trust(results)
 
 
-def _what(results: Results) -> Iterator[Line]:
+def heading(results: Results) -> Iterator[Line]:
     run = results.run
     yield [("opskit bench  ", "dim"), (run.url or f"the URLs of {run.requests_file}", "bold")]
     yield [(f"{run.method}, {run.concurrency} at a time, {_sharing(results)}", "dim")]
@@ -189,7 +189,7 @@ def _latencies(results: Results) -> Iterator[Line]:
         figures = summaries[name]
         if figures.count:
             style = "bold" if name in ("total", "response") else ""
-            yield [(f"{label:<13}", ""), *((f"{_ms(value):>8}", style) for value in _values(figures))]
+            yield [(f"{label:<13}", ""), *((f"{milliseconds(value):>8}", style) for value in _values(figures))]
     if results.lower_bounds:
         given_up = f"{results.lower_bounds:,} of the totals are lower bounds: of requests given up unanswered"
         yield [(given_up, "yellow")]
@@ -200,7 +200,7 @@ def _values(figures: Summary) -> list[float]:
     return [figures.min, figures.mean, figures.sd, *chosen, figures.max]
 
 
-def _ms(value: float) -> str:
+def milliseconds(value: float) -> str:
     """Three or four significant digits, at most seven wide."""
     if value >= 1000:
         return f"{value:.0f}"
@@ -215,7 +215,7 @@ def _shape(total: Histogram, *, ascii_only: bool) -> Iterator[Line]:
     for upper, count in bars:
         share = 100 * count / total.count
         yield [
-            (f"{'≤' if not ascii_only else '<='}{_ms(upper / 1e6):>9}  ", ""),
+            (f"{'≤' if not ascii_only else '<='}{milliseconds(upper / 1e6):>9}  ", ""),
             (f"{_bar(count / most, ascii_only=ascii_only):<{_BAR_WIDTH}}", "green"),
             (f"{count:>11,}  {share:5.1f} %", "dim"),
         ]
@@ -261,7 +261,7 @@ def _labels(results: Results) -> Iterator[Line]:
         yield [
             (f"{label.label[:32]:<33}", ""),
             (f"{figures.count + label.failed:>10,}{label.failed:>10,}", ""),
-            (f"{_ms(figures.percentiles['p50']):>10}{_ms(figures.percentiles['p99']):>10}", ""),
+            (f"{milliseconds(figures.percentiles['p50']):>10}{milliseconds(figures.percentiles['p99']):>10}", ""),
         ]
     if len(results.labels) > _MOST_LABELS:
         yield [(f"and {len(results.labels) - _MOST_LABELS:,} more: --json lists them all", "dim")]
