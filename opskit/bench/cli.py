@@ -110,6 +110,7 @@ def bench(
     junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a case for each --fail-if.")] = None,
     http2: Annotated[bool, typer.Option("--http2", help="HTTP/2: by ALPN for https, at once for http. Connections are kept.")] = False,
     streams: Annotated[int | None, typer.Option("--streams", metavar="N", help="With --http2: of the -c requests, N share a connection. [1]")] = None,
+    cookies: Annotated[bool, typer.Option("--cookies", help="Send back the cookies that are set; each of -c has a jar of its own.")] = False,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
@@ -183,6 +184,7 @@ def bench(
         variable_length=variable_length,
         checks=parse_checks(check or (), check_sample),
         redirects=redirects,
+        cookies=cookies,
         script=script,
         seed=seed,
     )  # fmt: skip
