@@ -50,6 +50,9 @@ class Jar:
     def __init__(self) -> None:
         self._cookies: dict[tuple[str, str, str], Cookie] = {}  # oldest first
 
+    def __len__(self) -> int:
+        return len(self._cookies)
+
     def keep(self, set_cookie: str, asked: Asked, now: float) -> None:
         """Do what a Set-Cookie field says (section 5.3), at `now` in epoch seconds."""
         cookie = parse(set_cookie, asked, now)

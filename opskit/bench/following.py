@@ -19,7 +19,7 @@ class Following(Engine):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self._inspector is None:
+        if self._inspector is None and self.plan.redirects:
             self._new_reader = lambda memories: KeepingReader(memories, lambda: True)
 
     def _complete(self, connection: Connection, now: int, closed: int) -> None:

@@ -26,7 +26,7 @@ class Inspection:
         checks = plan.checks
         self.script = script
         self.checks = checks
-        self._keeps_all = failing is not None or script is not None or plan.redirects > 0 or plan.cookies
+        self._keeps_all = failing is not None or script is not None or plan.redirects > 0
         self.failing = failing
         self.checked = 0
         self.failed_checks: Counter[str] = Counter()

@@ -12,11 +12,10 @@ from typing import Any
 from opskit.bench.connection import Connection
 from opskit.bench.cookies import Jar, asked_of, with_cookies
 from opskit.bench.following import Following
-from opskit.bench.keeping import KeepingReader
 from opskit.bench.plan import Instead, Plan, Prepared
-from opskit.bench.redirects import Hop, bare_of
+from opskit.bench.redirects import Hop
 from opskit.bench.results import Failure
-from opskit.bench.wire import head_lines
+from opskit.bench.wire import Head
 
 
 class Visit(Instead):
@@ -34,14 +33,15 @@ class Remembering(Following):
 
     def _visit(self, request: Prepared) -> Visit:
         jar = self._free.popleft()
-        visit = Visit(*self._with_cookies(request, jar))
+        visit = Visit(self._wire(request, jar), request.origin, request.head_request, request.label)
         visit.first, visit.jar = request, jar
         return visit
 
     def _complete(self, connection: Connection, now: int, closed: int) -> None:
-        lines = _set_cookies(connection)
-        if lines:
-            self._keep(lines, connection)
+        head = connection.reader.head
+        assert head is not None
+        if head.set_cookies:
+            self._keep(head, connection.request)
         super()._complete(connection, now, closed)
 
     def _complete_last(self, connection: Connection, now: int, closed: int) -> None:
@@ -55,33 +55,24 @@ class Remembering(Following):
         super()._count_failure(request, failure, words, connection)
 
     def _dressed(self, bare: Prepared, after: Prepared) -> Prepared:
-        return self._with_cookies(bare, _jar_of(after))
+        return bare._replace(wire=self._wire(bare, _jar_of(after)))
 
-    def _keep(self, lines: list[str], connection: Connection) -> None:
-        request, now = connection.request, time.time()
+    def _keep(self, head: Head, request: Prepared | None) -> None:
         assert request is not None
         self.counts.cookies_set += 1
-        asked, jar = asked_of(bare_of(request)), _jar_of(request)
-        for line in lines:
-            jar.keep(line, asked, now)
+        asked, jar, now = asked_of(request), _jar_of(request), time.time()
+        for each in head.set_cookies:
+            jar.keep(each.decode("latin-1"), asked, now)
 
-    def _with_cookies(self, request: Prepared, jar: Jar) -> Prepared:
-        cookies = jar.matching(asked_of(request), time.time())
+    def _wire(self, request: Prepared, jar: Jar) -> bytes:
+        cookies = jar.matching(asked_of(request), time.time()) if jar else ()
         if not cookies:
-            return request
+            return request.wire
         self.counts.cookies_sent += 1
-        return request._replace(wire=with_cookies(request.wire, cookies))
+        return with_cookies(request.wire, cookies)
 
 
 def _jar_of(request: Prepared | None) -> Jar:
     visit = request.first if isinstance(request, Hop) else request
     assert isinstance(visit, Visit)
     return visit.jar
-
-
-def _set_cookies(connection: Connection) -> list[str]:
-    reader = connection.reader
-    assert isinstance(reader, KeepingReader)
-    if b"set-cookie" not in reader.kept_head.lower():
-        return []
-    return [value for name, value in head_lines(reader.kept_head)[1] if name.lower() == "set-cookie"]

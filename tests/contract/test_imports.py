@@ -103,7 +103,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "redirects": {"plan"},
         "following": {"connection", "engine", "keeping", "plan", "redirects", "results", "wire"},
         "cookies": {"plan"},
-        "remembering": {"connection", "cookies", "following", "keeping", "plan", "redirects", "results", "wire"},
+        "remembering": {"connection", "cookies", "following", "plan", "redirects", "results", "wire"},
         "script": {"hooks", "plan", "requests"},
         "inspection": {
             "checks",
