@@ -1,6 +1,6 @@
 """Cookies as RFC 6265 section 5 has them: kept in a jar as servers set them, and sent back. No I/O, no clock.
 
-The standard library's http.cookiejar takes several times as long for a request as all the rest of it, and refuses
+The standard library's http.cookiejar takes longer for a request than all the rest of it, and refuses
 `Domain=localhost`. There is no list of public suffixes here: a domain without a dot is one, `co.uk` is not.
 """
 
@@ -174,8 +174,8 @@ def with_cookies(wire: bytes, cookies: Iterable[Cookie]) -> bytes:
     if own is None:
         return b"%s\r\nCookie: %s%s" % (wire[:end], b"; ".join(texts), wire[end:]) if texts else wire
     named = {_name(pair) for pair in own[1].split(b";")}
-    others = [b"; " + text if own[1] else text for text in texts if _name(text) not in named]
-    return wire[: own.end()] + b"".join(others) + wire[own.end() :]
+    texts = [own[1]] * bool(own[1]) + [text for text in texts if _name(text) not in named]
+    return wire[: own.start(1)] + b"; ".join(texts) + wire[own.end() :]
 
 
 def _name(pair: bytes) -> bytes:
