@@ -370,7 +370,7 @@ def _shape(
     keep_alive: bool,
 ) -> "Shape":
     from opskit import __version__
-    from opskit.bench.plan import Shape, parse_header, parse_method, parse_value
+    from opskit.bench.plan import Shape, parse_cookie, parse_header, parse_method, parse_value
     from opskit.errors import Misuse
 
     if sum(map(bool, (post, put, head))) > 1:
@@ -381,7 +381,7 @@ def _shape(
         if method
         else ("POST" if post else "PUT" if put else "HEAD" if head else "GET"),
         headers=tuple(parse_header(line) for line in header or ()),
-        cookies=tuple(parse_value(each, "-C") for each in cookie or ()),
+        cookies=tuple(parse_cookie(each) for each in cookie or ()),
         credentials=credentials or "",
         body=_body(body) if body else None,
         content_type=parse_value(content_type, "-T"),
@@ -469,10 +469,10 @@ def _tls_versions(protocol: str, tls_min: str | None, tls_max: str | None) -> tu
     from opskit.bench.plan import one_of
     from opskit.errors import Misuse
 
-    exact = _TLS_VERSIONS[one_of(protocol.upper(), _TLS_VERSIONS, "-f")]
+    exact = _TLS_VERSIONS[one_of(_tls_name(protocol), _TLS_VERSIONS, "-f")]
     names = [name for name in _TLS_VERSIONS if name != "ALL"]
     lowest, highest = (
-        _TLS_VERSIONS[one_of(given.upper(), names, option)] if given is not None else exact
+        _TLS_VERSIONS[one_of(_tls_name(given), names, option)] if given is not None else exact
         for given, option in ((tls_min, "--tls-min"), (tls_max, "--tls-max"))
     )
     if exact and (tls_min or tls_max):
@@ -480,6 +480,12 @@ def _tls_versions(protocol: str, tls_min: str | None, tls_max: str | None) -> tu
     if lowest and highest and lowest > highest:
         raise Misuse(f"--tls-min {tls_min} is above --tls-max {tls_max}", hint="exchange them")
     return lowest, highest
+
+
+def _tls_name(text: str) -> str:
+    """A version in ab's spelling, where it is in that of OpenSSL (TLSv1.2) or a number alone; else as it is."""
+    name = f"TLS{text.upper().removeprefix('TLS').removeprefix('V')}"
+    return name if name in _TLS_VERSIONS else text.upper() if text.upper() == "ALL" else text
 
 
 def _streams(http2: bool, streams: int | None) -> int | None:
@@ -569,6 +575,10 @@ def _next_step(results: "Results") -> str:
         return "leave out --http2 to ask it in HTTP/1.1"
     if "expired" in reason or "mismatch" in reason or "not valid for" in reason:
         return "the certificate itself must be put right; --insecure skips the check"
+    if "protocols available" in reason or "ciphers available" in reason:
+        return "OpenSSL holds back what is below TLS 1.2; -Z ALL:@SECLEVEL=0 lets it out"
+    if "protocol version" in reason or "unsupported protocol" in reason:
+        return "client and server have no TLS version in common: see -f, --tls-min and --tls-max"
     if "certificate" in reason:
         return "trust its issuer with --cacert FILE, or skip the check with --insecure"
     return "is the server up, and is this its port? `opskit target` starts one to try"
