@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -267,7 +268,7 @@ def _load_certificate(context: "ssl.SSLContext", certificate: str, key: str | No
         lambda: context.load_cert_chain(certificate, key, password=""),
         f"-E {certificate}" + (f" --key {key}" if key else ""),
         "give one PEM file with the certificate chain and its unencrypted key, or the key with --key",
-        "a certificate or its key is not in it",
+        "no certificate with its unencrypted key can be read",
     )
 
 
@@ -278,8 +279,9 @@ def _or_misuse(load: Callable[[], None], option: str, hint: str, otherwise: str 
     try:
         load()
     except ssl.SSLError as error:
-        # Without a reason the first argument is a number; without a number it is the reason.
-        reason = error.reason or (otherwise if isinstance(error.args[0], int) else error.args[0])
+        # OpenSSL does not always give a reason; the first argument is a number then, or Python's own words.
+        said = getattr(error, "reason", None) or error.args[0]
+        reason = otherwise if isinstance(said, int) else said
         raise Misuse(f"{option}: {reason}", hint=hint) from error
     except OSError as error:
         raise Misuse(f"{option}: {os_reason(error)}", hint=hint) from error
@@ -288,7 +290,10 @@ def _or_misuse(load: Callable[[], None], option: str, hint: str, otherwise: str 
 def tls_reason(error: OSError) -> str:
     """OpenSSL's words for a failed handshake, without its file names and line numbers."""
     message = getattr(error, "verify_message", "") or getattr(error, "reason", "") or os_reason(error)
-    return str(message).replace("_", " ").lower()
+    return _SOURCE_LINE.sub("", str(message)).replace("_", " ").lower()
+
+
+_SOURCE_LINE = re.compile(r" \(_ssl\.c:\d+\)")
 
 
 # Errors of this machine, not of the server: no ports, descriptors or memory left.

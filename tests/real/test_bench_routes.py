@@ -96,7 +96,7 @@ def test_the_highest_version_may_be_below_the_systems_lowest(tmp_path: Path) -> 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(Authority(tmp_path).sign("server", "subjectAltName=IP:127.0.0.1"))
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     with scripted(answers(OK), tls=context) as server:
         url = server.url.replace("http:", "https:")
@@ -182,10 +182,25 @@ def test_a_key_in_a_file_of_its_own(nginx: Nginx, tmp_path: Path) -> None:
     assert (ran.code, ran.data["requests"]["good"]) == (0, 1)
     without = opskit("bench", "--insecure", "-E", certificate, url)
     assert (without.code, "or the key with --key" in without.err) == (2, True)
+    assert "client.crt: no certificate with its unencrypted key" in without.err
     missing = opskit("bench", "-E", certificate, "--key", str(tmp_path / "none"), url)
     assert (missing.code, f"--key {tmp_path}/none: No such file" in missing.err) == (2, True)
     other = opskit("bench", "-E", certificate, "--key", str(nginx.directory / "server.key"), url)
     assert (other.code, "KEY_VALUES_MISMATCH" in other.err) == (2, True)
+
+
+def test_a_server_that_insists_on_a_client_certificate(tmp_path: Path) -> None:
+    authority, context = Authority(tmp_path), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.sign("server", "subjectAltName=IP:127.0.0.1"))
+    context.load_verify_locations(tmp_path / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # with 1.3 the client has sent its request by then
+    with scripted(answers(OK), tls=context) as server:
+        to = ("bench", "--json", "--cacert", str(tmp_path / "ca.pem"), server.url.replace("http:", "https:"))
+        without, shown = opskit(*to), opskit(*to, "-E", str(authority.sign("client")))
+    assert (without.code, without.data["failures"]) == (3, {"tls": 1})
+    assert "given with -E FILE" in without.json["errors"][0]["hint"]
+    assert (shown.code, shown.data["failures"]) == (0, {})
 
 
 @pytest.mark.parametrize("option", ["-E", "--cacert"])
