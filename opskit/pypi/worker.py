@@ -90,11 +90,11 @@ class Worker:
         """The fast path, where nothing but the page itself decides the answer."""
         if self.upstream is not None:
             return None
-        pages, known = self.index.pages, self.access.recall
+        pages, is_reader = self.index.pages, self.access.is_reader
         pages.on_change = self.access.forget_tokens
         if self.access.is_open("list"):
             return pages.quick
-        return lambda url, headers: pages.quick(url, headers, known)
+        return lambda url, headers: pages.quick(url, headers, is_reader)
 
     async def _watch(self) -> None:
         """Keep the store in step with the directory, in the one worker that holds the lock."""

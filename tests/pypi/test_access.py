@@ -164,6 +164,14 @@ def test_an_expired_token_is_refused(guarded: Index) -> None:
     assert guarded.http.get("/simple/acme-tools/", auth=("", token), headers={"accept": "*/*"}).status_code == 401
 
 
+def test_a_token_that_was_used_ends_all_the_same(guarded: Index) -> None:
+    token = guarded.make_token("read", expires="2s")
+    headers = {"authorization": f"Bearer {token}", "accept": "*/*"}
+    assert guarded.http.get("/simple/acme-tools/", headers=headers).status_code == 200
+    until(lambda: guarded.http.get("/simple/acme-tools/", headers=headers).status_code == 401)
+    assert guarded.http.get("/simple/", headers=headers).status_code == 401
+
+
 def test_a_token_is_nowhere_in_the_clear(guarded: Index) -> None:
     token = guarded.make_token("read")
     guarded.http.get("/simple/acme-tools/", auth=("", token))
