@@ -19,11 +19,12 @@ SAFE = [(b"x-content-type-options", b"nosniff")]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A whole answer, ready to send."""
+    """A whole answer, ready to send; `reason` instead of the standard phrase."""
 
     status: int
     headers: Headers
     body: bytes = b""
+    reason: str = ""
 
 
 @dataclass
@@ -40,7 +41,8 @@ class Problem(Exception):
 
 async def send_prepared(answer: Prepared, scope: Scope, send: Send) -> None:
     """Send an answer; to HEAD without its body."""
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+    await send(start | ({"reason": answer.reason} if answer.reason else {}))
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
 
@@ -66,11 +68,8 @@ async def send_problem(scope: Scope, send: Send, problem: Problem) -> None:
         kind, text = "text/plain; charset=utf-8", problem.reason + "\n"
     body = text.encode()
     head = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body)), *SAFE,
-            (b"cache-control", b"no-store"), (b"vary", b"Accept"), *problem.headers]  # fmt: skip
-    await send(
-        {"type": "http.response.start", "status": problem.status, "headers": head, "reason": problem.reason}
-    )
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+            (b"cache-control", b"no-store"), *problem.headers]  # fmt: skip
+    await send_prepared(Prepared(problem.status, head, body, problem.reason), scope, send)
 
 
 def _prefers_json(accept: str) -> bool:

@@ -1,5 +1,7 @@
 """The server as one ASGI application: which part answers which path, and who may."""
 
+import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
@@ -14,12 +16,12 @@ from opskit.pypi.answers import (
     Send,
     header,
     send_prepared,
-    send_problem,
     send_text,
 )
 from opskit.pypi.pages import Pages, prepare
 from opskit.pypi.plan import Settings
 from opskit.pypi.rights import NOBODY, Identity
+from opskit.pypi.scan import FirstScan
 from opskit.pypi.send import IMMUTABLE, REVALIDATE, send_file
 from opskit.pypi.simple import JSON_TYPE, root_html, root_json
 from opskit.pypi.store import ROOT_PAGE, FileRow, Page, Store
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from opskit.pypi.upstream import Upstream
 
 _READING = ("GET", "HEAD")
+# What pypiserver's own app has an answer for; it says 404 to the rest in pages of its own.
+_LEGACY = re.compile(r"/(packages/?|RPC2|favicon\.ico|[^/]+/?|[^/]+/json)")
 
 
 @dataclass(frozen=True)
@@ -39,31 +43,30 @@ class Parts:
     web: App
     login: App
     tracker: App
+    problem: Callable[[Scope, Send, Problem], Awaitable[None]]
 
 
 class Index:
     """The read side, and the door to the rest. Errors become answers here and nowhere else."""
 
     def __init__(
-        self, settings: Settings, store: Store, access: Access, parts: Parts, upstream: "Upstream | None"
-    ) -> None:
+        self, settings: Settings, store: Store, access: Access, parts: Parts, upstream: "Upstream | None",
+        first_scan: FirstScan,
+    ) -> None:  # fmt: skip
         self.settings = settings
         self.store = store
         self.access = access
         self.pages = Pages(store)
         self.parts = parts
         self.upstream = upstream
+        self.first_scan = first_scan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
             await self._route(scope, receive, send)
         except Problem as problem:
-            if problem.status == 401 and scope["method"] in _READING:
-                scope["opskit.problem"] = problem
-                await self.parts.login(scope, receive, send)
-            else:
-                await send_problem(scope, send, problem)
+            await self.parts.problem(scope, send, problem)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -95,7 +98,9 @@ class Index:
             return self.parts.login
         if path.startswith(("/project/", "/search", "/+static/")):
             return self.parts.web
-        return self._legacy
+        if _LEGACY.fullmatch(path):
+            return self._legacy
+        raise Problem(404, "there is nothing at this address")
 
     async def _front(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`/` takes uploads and shows people the projects; `/legacy/` takes uploads only."""
@@ -109,6 +114,7 @@ class Index:
     async def _legacy(self, scope: Scope, receive: Receive, send: Send) -> None:
         """pypiserver's own routes: all of them list, none is asked for a single project's rights."""
         self.access.require(await self.access.identify(scope), "list", None)
+        await self.first_scan.wait()
         await self.parts.legacy(scope, receive, send)
 
     # Simple pages
@@ -121,9 +127,12 @@ class Index:
         identity = NOBODY if self.access.is_open("list") else await self.access.identify(scope)
         form = _asked_form(scope["query_string"])
         if not name:
+            await self.first_scan.wait()
             await self._root(scope, send, identity, form)
             return
         self.access.require(identity, "list", name)
+        if not (self.first_scan.is_done or self.store.has_project(name)):
+            await self.first_scan.wait()
         key = name if self.upstream is None else await self.upstream.refresh(name)
         answer = self.pages.answer(
             key, header(scope, b"accept"), header(scope, b"accept-encoding"),
@@ -175,6 +184,9 @@ class Index:
         digest, _, filename = rest.partition("/")
         of_metadata = filename.endswith(".metadata")
         row = self.store.file_by_hash(digest, filename.removesuffix(".metadata"))
+        if row is None and not self.first_scan.is_done:
+            await self.first_scan.wait()
+            row = self.store.file_by_hash(digest, filename.removesuffix(".metadata"))
         if row is None:
             await self._upstream_file(scope, send, digest, filename)
             return
@@ -210,6 +222,9 @@ class Index:
     async def _package(self, scope: Scope, send: Send, path: str) -> None:
         """pypiserver's address of a file: by its place, so it must be asked about again each time."""
         row = self.store.file_at(path)
+        if row is None and not self.first_scan.is_done:
+            await self.first_scan.wait()
+            row = self.store.file_at(path)
         if row is None:
             raise Problem(404, f"there is no file {path} here")
         await self._may_download(scope, row.project)

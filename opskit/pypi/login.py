@@ -8,8 +8,11 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from opskit.pypi.access import COOKIE, Access, Credentials, cookie
 from opskit.pypi.answers import App, Problem, Receive, Scope, Send, client, header, send_problem
@@ -23,6 +26,8 @@ _CLIENTS = re.compile(
 )
 CSRF_COOKIE = "opskit_csrf"
 _CSRF_S = 12 * 3600
+_VARY_BY_READER = (b"vary", b"Accept, Sec-Fetch-Mode, User-Agent")
+_VARY = (b"vary", b"Accept, Authorization, Cookie, Sec-Fetch-Mode, User-Agent")
 
 
 def prefers_form(headers: dict[bytes, bytes], query: bytes = b"") -> bool:
@@ -41,13 +46,10 @@ def prefers_form(headers: dict[bytes, bytes], query: bytes = b"") -> bool:
 
 
 def make_app(access: Access) -> App:
-    """The form at /+login, the log-out at /+logout, and the answer to whoever must log in first."""
+    """The form at /+login, and the log-out at /+logout."""
 
     async def login(scope: Scope, receive: Receive, send: Send) -> None:
-        problem: Problem | None = scope.get("opskit.problem")
-        if problem is not None:
-            await _challenge(access, scope, send, problem)
-        elif scope["path"] == "/+login" and scope["method"] == "POST":
+        if scope["path"] == "/+login" and scope["method"] == "POST":
             await _log_in(access, scope, receive, send)
         elif scope["path"] == "/+login" and scope["method"] in ("GET", "HEAD"):
             asked = parse_qs(scope["query_string"].decode("latin-1")).get("next", ["/"])[0]
@@ -60,15 +62,32 @@ def make_app(access: Access) -> App:
     return login
 
 
-async def _challenge(access: Access, scope: Scope, send: Send, problem: Problem) -> None:
-    headers = dict(scope["headers"])
-    problem.headers.append((b"vary", b"Accept, Authorization, Cookie, Sec-Fetch-Mode, User-Agent"))
-    if not prefers_form(headers, scope["query_string"]):
-        await send_problem(scope, send, problem)
-        return
+def make_answer(access: Access) -> Callable[[Scope, Send, Problem], Awaitable[None]]:
+    """How an error is told: a page or the form to people, its reason in text or JSON to programs."""
+
+    async def answer(scope: Scope, send: Send, problem: Problem) -> None:
+        vary = _VARY if problem.status == 401 else _VARY_BY_READER
+        if not prefers_form(dict(scope["headers"]), scope["query_string"]):
+            await send_problem(scope, send, replace(problem, headers=[vary, *problem.headers]))
+        elif problem.status == 401:
+            await _show_form(access, scope, send, 401, _address(scope), "")
+        else:
+            title = HTTPStatus(problem.status).phrase
+            fields = {"status": problem.status, "title": title, "reason": problem.reason}
+            await send_page(
+                scope, send, "error.html", fields, status=problem.status, headers=[vary, *problem.headers],
+                store=False, reason=problem.reason,
+            )  # fmt: skip
+
+    return answer
+
+
+def _address(scope: Scope) -> str:
+    """Where the reader wanted to go; a form that was sent is not sent again by a log-in."""
+    if scope["method"] not in ("GET", "HEAD"):
+        return "/"
     query = scope["query_string"].decode("latin-1")
-    here = scope["path"] + (f"?{query}" if query else "")
-    await _show_form(access, scope, send, 401, here, "")
+    return quote(scope["path"]) + (f"?{query}" if query else "")
 
 
 async def _show_form(access: Access, scope: Scope, send: Send, status: int, target: str, said: str) -> None:
@@ -76,7 +95,7 @@ async def _show_form(access: Access, scope: Scope, send: Send, status: int, targ
     nonce, extra = csrf_nonce(scope)
     if status == 401:
         extra.append((b"www-authenticate", b'Form realm="opskit"'))
-    extra.append((b"vary", b"Accept, Authorization, Cookie, Sec-Fetch-Mode, User-Agent"))
+    extra.append(_VARY)
     fields = {"next": safe_target(target), "csrf": csrf_token(access, nonce), "said": said}
     await send_page(scope, send, "login.html", fields, status=status, headers=extra, store=False)
 

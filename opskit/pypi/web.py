@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from opskit.pypi.access import Access
     from opskit.pypi.rights import Identity
+    from opskit.pypi.scan import FirstScan
     from opskit.pypi.upstream import Upstream
 
 _CSP = (
@@ -48,7 +49,7 @@ def render(template: str, fields: dict[str, Any], root: str = "") -> bytes:
 
 async def send_page(
     scope: Scope, send: Send, template: str, fields: dict[str, Any], *, status: int = 200,
-    headers: Headers | None = None, store: bool = True,
+    headers: Headers | None = None, store: bool = True, reason: str = "",
 ) -> None:  # fmt: skip
     body = render(template, fields, scope.get("root_path", ""))
     head: Headers = [
@@ -57,10 +58,10 @@ async def send_page(
         (b"referrer-policy", b"same-origin"), (b"cache-control", b"no-cache" if store else b"no-store"),
         *(headers or []),
     ]  # fmt: skip
-    await send_prepared(Prepared(status, head, body), scope, send)
+    await send_prepared(Prepared(status, head, body, reason), scope, send)
 
 
-def make_app(store: Store, access: "Access", upstream: "Upstream | None") -> App:
+def make_app(store: Store, access: "Access", upstream: "Upstream | None", first_scan: "FirstScan") -> App:
     """`/`, `/search`, `/project/NAME/` and the style sheet."""
 
     async def web(scope: Scope, _receive: Receive, send: Send) -> None:
@@ -71,6 +72,7 @@ def make_app(store: Store, access: "Access", upstream: "Upstream | None") -> App
             await _send_style(scope, send)
             return
         identity = await access.identify(scope)
+        await first_scan.wait()
         if path == "/" or path.startswith("/search"):
             await _projects(store, access, identity, scope, send)
         else:

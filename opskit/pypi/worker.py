@@ -18,7 +18,7 @@ from opskit.pypi.answers import Prepared, Receive, Scope, Send
 from opskit.pypi.app import Index, Parts
 from opskit.pypi.database import state_directory
 from opskit.pypi.plan import Settings
-from opskit.pypi.scan import Scanner
+from opskit.pypi.scan import FirstScan, Scanner
 from opskit.pypi.store import Store
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Worker:
         self.requests = tracker.Requests()
         self.desk = tracker.Desk(self.requests, settings.run_directory or Path(tempfile.mkdtemp(prefix="opskit-")))
         old = legacy.make_app(settings, self.store)
+        first_scan = FirstScan(self.store)
         self.index = Index(
             settings,
             self.store,
@@ -52,11 +53,13 @@ class Worker:
             Parts(
                 upload=upload.make_app(settings, self.store, self.access, old),
                 legacy=old,
-                web=web.make_app(self.store, self.access, self.upstream),
+                web=web.make_app(self.store, self.access, self.upstream, first_scan),
                 login=login.make_app(self.access),
                 tracker=tracker.make_app(self.store, self.access, self.desk),
+                problem=login.make_answer(self.access),
             ),
             self.upstream,
+            first_scan,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -262,6 +262,22 @@ def test_tls(tmp_path: Path) -> None:
     assert "PEM files that belong together" in ran.err
 
 
+@pytest.mark.parametrize("path", ["/simple/not-here/", "/project/not-here/", "/a/b/c", "/files/0/x"])
+def test_people_get_an_error_page_and_programs_the_reason(index: Index, path: str) -> None:
+    with browser(index) as client:
+        page = client.get(path)
+        assert page.status_code == 404
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert page.reason_phrase in page.text
+    for accept, kind in [("*/*", "text/plain; charset=utf-8"), (JSON_ACCEPT, "text/plain; charset=utf-8"),
+                         ("application/json, */*;q=0.1", "application/json")]:  # fmt: skip
+        answer = index.get(path, accept=accept)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, kind)
+        assert answer.reason_phrase in answer.text
+        assert "Accept" in answer.headers["vary"]
+
+
 # A browser's session
 
 
