@@ -237,16 +237,9 @@ class Index:
             status = place.stat()
             if (status.st_size, status.st_mtime_ns) != (row.size, row.mtime_ns):
                 raise Problem(404, f"{row.filename} has just changed on disk; ask for its page again")
-            count = scope.get("opskit.count", _ignore)
-            await send_file(
-                scope, send, place, row.size, f'"{row.sha256}"', row.mtime_ns // 1_000_000_000, cache, count
-            )
+            await send_file(scope, send, place, row.size, f'"{row.sha256}"', row.mtime_ns // 1_000_000_000, cache)
         except FileNotFoundError as error:
             raise Problem(404, f"{row.filename} is no longer here") from error
-
-
-def _ignore(_: int) -> None:
-    """Counts nothing."""
 
 
 def _only(reading: bool) -> None:

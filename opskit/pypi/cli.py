@@ -79,6 +79,9 @@ def serve(
         list[str] | None, typer.Option(help="Simple index to fetch other projects from. Repeatable.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Serve of upstream only what is cached.")] = False,
+    cache_size: Annotated[
+        str, typer.Option(help="Disk space for upstream's files; the least recently used go.")
+    ] = "20GiB",
     private: Annotated[
         list[str] | None, typer.Option(help="Names never taken from upstream: acme-*. Repeatable.")
     ] = None,
@@ -119,7 +122,7 @@ def serve(
     rules = UpstreamRules(
         urls=tuple(upstream or ()), offline=offline, private=tuple(private or ()), merge=tuple(merge or ()),
         allow=tuple(allow or ()), deny=tuple(deny or ()), min_age=parse_duration(min_age),
-        min_age_except=tuple(min_age_except or ()),
+        min_age_except=tuple(min_age_except or ()), cache_size=parse_size(cache_size),
     )  # fmt: skip
     settings = Settings(
         directory=directory.expanduser().absolute(), host=host, port=port, workers=workers,

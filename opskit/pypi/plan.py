@@ -15,7 +15,8 @@ GUARDED_BY_DEFAULT = frozenset({"upload", "delete", "admin"})
 
 @dataclass(frozen=True)
 class UpstreamRules:
-    """What may come from the indexes behind this one. `min_age` in seconds; names are patterns."""
+    """What may come from the indexes behind this one. `min_age` in seconds, `cache_size` in bytes; names are
+    patterns."""
 
     urls: tuple[str, ...] = ()
     offline: bool = False
@@ -25,6 +26,7 @@ class UpstreamRules:
     deny: tuple[str, ...] = ()
     min_age: float = 0.0
     min_age_except: tuple[str, ...] = ()
+    cache_size: int = 20 * 2**30
 
 
 @dataclass(frozen=True)
