@@ -381,6 +381,7 @@ def _as_simple(file: ForeignFile) -> simple.File:
         url=f"../../files/{file.sha256}/{quote(file.filename)}",
         hashes={"sha256": file.sha256}, size=file.size, uploaded=file.uploaded,
         requires_python=file.requires_python, yanked=file.yanked, metadata=metadata,
+        provenance=file.provenance,
     )  # fmt: skip
 
 

@@ -270,6 +270,27 @@ def test_core_metadata_is_made_for_wheels_that_lack_it(packages: Path, public: P
             assert index.get(url + ".metadata", if_none_match=answer.headers["etag"]).status_code == 304
 
 
+@pytest.mark.parametrize(("told", "passed"), [("https://up.example/p", True), ("http://up.example/p", False)])
+def test_the_provenance_of_upstream_is_passed_on(
+    packages: Path, public: Public, told: str, *, passed: bool
+) -> None:
+    public.publish("flower", (wheel_name("flower"), wheel_bytes("flower")), more={"provenance": told})
+    with (
+        serving(packages, "--upstream", public.url) as index,
+        serving(packages.parent / "behind", "--upstream", f"{index.url}/simple/") as behind,
+    ):
+        for one in (index, behind):
+            assert one.page("flower")["files"][0].get("provenance") == (told if passed else None)
+            html = one.get("/simple/flower/", accept="text/html").text
+            assert (f'data-provenance="{told}"' in html) is passed
+    public.pages["/simple/flower/"] = (
+        "text/html",
+        (f'<a href="/f/x#sha256={"0" * 64}" data-provenance="{told}">{wheel_name("flower")}</a>').encode(),
+    )
+    page = foreign.parse(public.pages["/simple/flower/"][1], "text/html", public.url)
+    assert page.files[0].provenance == (told if passed else None)
+
+
 def test_html_upstream_is_understood(packages: Path, public: Public) -> None:
     body = wheel_bytes("flower")
     public.files["/f/" + wheel_name("flower")] = body
