@@ -5,7 +5,7 @@ import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass
-from email.parser import BytesHeaderParser
+from email.parser import HeaderParser
 from pathlib import Path
 from typing import IO
 
@@ -32,7 +32,7 @@ class CoreMetadata:
 
 def parse_core(raw: bytes) -> CoreMetadata:
     """Read the headers only. Raises BadArchive when Name or Version is missing."""
-    message = BytesHeaderParser().parsebytes(raw)
+    message = HeaderParser().parsestr(raw.decode("utf-8", "replace"))
     name, version = message.get("Name"), message.get("Version")
     if not name or not version:
         raise BadArchive("its metadata has no Name or no Version")

@@ -89,11 +89,10 @@ class Requests:
         try:
             await app(scope, _counted_receive(entry, receive), _counted_send(entry, send))
         except asyncio.CancelledError:
-            if not entry.killed:
-                raise
-            task.uncancel()
+            task.uncancel()  # the task ends here anyway, with an answer instead of a traceback in the log
             if entry.phase in ("reading", "working"):
-                await send_problem(scope, send, Problem(503, "stopped by an administrator"))
+                who = "stopped by an administrator" if entry.killed else "the server is stopping"
+                await send_problem(scope, send, Problem(503, who))
         except (BrokenPipeError, ConnectionError):
             pass  # the client went away
         except OSError as error:
@@ -264,8 +263,9 @@ async def _show(access: Access, identity: Identity, desk: Desk, scope: Scope, se
         await send_text(scope, send, 200, text, "application/json", [(b"cache-control", b"no-store")])
         return
     fields, extra = page_fields(access, scope)
+    held = b"hold" in scope["query_string"]
     fields |= {
-        "requests": requests, "workers": len(answers), "said": "", "refresh": _REFRESH_S,
+        "requests": requests, "workers": len(answers), "refresh": 0 if held else _REFRESH_S,
         "identity": identity.name,
     }  # fmt: skip
     await send_page(scope, send, "tracker.html", fields, headers=extra, store=False)
