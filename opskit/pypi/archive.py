@@ -1,6 +1,7 @@
 """What is inside a distribution file, read without unpacking anything and with a bound on every read."""
 
 import re
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -53,7 +54,7 @@ def read_core(file: IO[bytes], filename: str) -> CoreMetadata:
         raise
     # A broken archive shows itself in many exceptions of three libraries; none of them is a fault of ours.
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, KeyError,
-            RuntimeError, NotImplementedError, OverflowError) as error:  # fmt: skip
+            RuntimeError, NotImplementedError, OverflowError, struct.error) as error:  # fmt: skip
         raise BadArchive(f"not a readable archive: {error}") from error
 
 

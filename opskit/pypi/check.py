@@ -26,6 +26,7 @@ from opskit.pypi.archive import BadArchive, CoreMetadata
 _BOMB_RATIO = 50
 _BOMB_FROM = 64 * 2**20  # bytes unpacked from which the ratio counts
 _MEMBERS_LIMIT = 200_000
+_RECORD_LIMIT = 8 * 2**20  # bytes; read into rows, which take ten times as much
 _COMPILED = (".so", ".pyd", ".dylib", ".dll")
 _SECRET_NAMES = {
     ".pypirc",
@@ -233,8 +234,8 @@ def _tags(file: zipfile.ZipFile, info: str, parsed: names.FileName) -> Iterator[
 
 def _record(file: zipfile.ZipFile, info: str) -> Iterator[Finding]:
     """Every member listed with its right digest and size, and nothing listed that is not there."""
-    if file.getinfo(f"{info}/RECORD").file_size > 64 * 2**20:
-        raise BadArchive("its RECORD is larger than 64 MiB")
+    if file.getinfo(f"{info}/RECORD").file_size > _RECORD_LIMIT:
+        raise BadArchive("its RECORD is larger than 8 MiB")
     text = io.TextIOWrapper(file.open(f"{info}/RECORD"), "utf-8", newline="")
     listed = {row[0]: row for row in csv.reader(text) if row}
     unlisted = {f"{info}/RECORD", f"{info}/RECORD.jws", f"{info}/RECORD.p7s"}

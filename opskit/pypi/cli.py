@@ -74,6 +74,9 @@ def serve(
     insecure_http: Annotated[
         bool, typer.Option("--insecure-http", help="Listen beyond loopback all the same.")
     ] = False,
+    trusted_proxy: Annotated[
+        list[str] | None, typer.Option(help="A proxy whose X-Forwarded-For and -Proto count. Repeatable.")
+    ] = None,
     max_upload: Annotated[str, typer.Option(help="Largest file taken.")] = "4GiB",
     upstream: Annotated[
         list[str] | None, typer.Option(help="Simple index to fetch other projects from. Repeatable.")
@@ -107,7 +110,7 @@ def serve(
     from dataclasses import replace
 
     from opskit.pypi import admin as administration
-    from opskit.pypi.plan import Settings, UpstreamRules, parse_guarded
+    from opskit.pypi.plan import Settings, UpstreamRules, parse_guarded, parse_proxy
     from opskit.pypi.rights import parse_grant
     from opskit.units import parse_duration, parse_size
 
@@ -129,7 +132,7 @@ def serve(
         passwords=None if passwords in (None, ".") else Path(str(passwords)), open_to_all=guarded is None,
         grants=tuple((user, str(right)) for user, right in map(parse_grant, grant or ())),
         admins=tuple(admin or ()), tls_cert=tls_cert, tls_key=tls_key, max_upload=parse_size(max_upload),
-        upstream=rules, quiet=quiet,
+        upstream=rules, quiet=quiet, trusted_proxies=tuple(map(parse_proxy, trusted_proxy or ())),
     )  # fmt: skip
     if guarded is not None:
         settings = replace(settings, guarded=guarded)

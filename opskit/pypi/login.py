@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from opskit.pypi.access import COOKIE, Access, Credentials, cookie
-from opskit.pypi.answers import App, Problem, Receive, Scope, Send, client, header, send_problem
+from opskit.pypi.answers import App, Problem, Receive, Scope, Send, client, header, send_problem, small_body
 from opskit.pypi.negotiate import quality, weights
 from opskit.pypi.web import send_page
 
@@ -141,15 +141,8 @@ def safe_target(target: str) -> str:
 
 
 async def read_form(receive: Receive) -> dict[str, str]:
-    """A small urlencoded form. Raises Problem 413."""
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > 2**16:
-            raise Problem(413, "the form is too large")
-        if message["type"] == "http.disconnect" or not message.get("more_body"):
-            break
+    """A small urlencoded form. Raises Problem 408, 413."""
+    body = await small_body(receive)
     fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
     return {key: values[0] for key, values in fields.items()}
 

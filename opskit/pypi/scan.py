@@ -125,14 +125,14 @@ class Scanner:
         return touched
 
     def _names(self, directory: str) -> tuple[set[str], set[str]]:
-        """All visible names, and those of them that are directories."""
+        """All visible names that are text, and those of them that are directories."""
         names_, directories = set(), set()
         try:
             with os.scandir(self.store.root / directory) as entries:
                 for entry in entries:
-                    if not entry.name.startswith("."):
+                    if not entry.name.startswith(".") and entry.name.isprintable():
                         names_.add(entry.name)
-                        if entry.is_dir():
+                        if entry.is_dir(follow_symlinks=False):  # as pypiserver; a link may lead in circles
                             directories.add(entry.name)
         except OSError:
             pass  # it vanished, or may not be read: then it holds nothing that could be served

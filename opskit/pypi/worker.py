@@ -116,6 +116,8 @@ class Worker:
             await asyncio.to_thread(scanner.tick)
         except (OSError, sqlite3.Error, OpskitError) as error:
             _log.warning("the directory could not be read: %s", error)
+        except Exception:  # a fault of ours with one file must not blind the server to all others for good
+            _log.exception("the directory could not be read")
 
 
 def _clear_incoming(directory: Path) -> None:
