@@ -10,6 +10,8 @@ from binascii import Error as Base64Error
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
+from starlette.requests import HTTPConnection
+
 from opskit.pypi import tokens
 from opskit.pypi.answers import Problem, Scope, client, header
 from opskit.pypi.passwords import Passwords
@@ -256,7 +258,7 @@ class Access:
         return hmac.new(self.secret, f"{body}|{stamp}".encode(), "sha256").hexdigest()
 
     def _session(self, scope: Scope) -> Identity | None:
-        value = cookie(scope, COOKIE)
+        value = HTTPConnection(scope).cookies.get(COOKIE)
         if not value:
             return None
         try:
@@ -282,12 +284,3 @@ def _as_identity(token: tokens.Token) -> Identity:
 def _left_s(identity: Identity) -> float:
     """How long what was verified stays true."""
     return math.inf if identity.expires is None else (identity.expires - tokens.now()) / 1e6
-
-
-def cookie(scope: Scope, name: str) -> str | None:
-    """A cookie of the request."""
-    for part in (header(scope, b"cookie") or "").split(";"):
-        key, _, value = part.strip().partition("=")
-        if key == name:
-            return value
-    return None

@@ -23,12 +23,11 @@ SAFE = [(b"x-content-type-options", b"nosniff")]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A whole answer, ready to send; `reason` instead of the standard phrase."""
+    """A whole answer, ready to send."""
 
     status: int
     headers: Headers
     body: bytes = b""
-    reason: str = ""
 
 
 @dataclass
@@ -45,8 +44,7 @@ class Problem(Exception):
 
 async def send_prepared(answer: Prepared, scope: Scope, send: Send) -> None:
     """Send an answer; to HEAD without its body."""
-    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
-    await send(start | ({"reason": answer.reason} if answer.reason else {}))
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
 
@@ -73,7 +71,16 @@ async def send_problem(scope: Scope, send: Send, problem: Problem) -> None:
     body = text.encode()
     head = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body)), *SAFE,
             (b"cache-control", b"no-store"), *problem.headers]  # fmt: skip
-    await send_prepared(Prepared(problem.status, head, body, problem.reason), scope, send)
+    await send_prepared(Prepared(problem.status, head, body), scope, with_reason(send, problem.reason))
+
+
+def with_reason(send: Send, reason: str) -> Send:
+    """The same way out, on which an answer gets this reason in its status line."""
+
+    async def send_with(message: Message) -> None:
+        await send({**message, "reason": reason} if message["type"] == "http.response.start" else message)
+
+    return send_with
 
 
 def _prefers_json(accept: str) -> bool:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
 
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Router
+
 from opskit.pypi import names
 from opskit.pypi.access import Access
 from opskit.pypi.answers import (
@@ -36,14 +39,12 @@ _LEGACY = re.compile(r"/(packages/?|RPC2|favicon\.ico|[^/]+/?|[^/]+/json)")
 
 @dataclass(frozen=True)
 class Parts:
-    """The applications behind the paths that are not the read side's."""
+    """What is behind the paths that are not the read side's; `problem` tells of errors."""
 
     upload: App
     legacy: App
-    web: App
-    login: App
-    tracker: App
-    problem: Callable[[Scope, Send, Problem], Awaitable[None]]
+    pages: tuple[BaseRoute, ...]
+    problem: Callable[[Scope, Receive, Send, Problem], Awaitable[None]]
 
 
 class Index:
@@ -60,13 +61,18 @@ class Index:
         self.parts = parts
         self.upstream = upstream
         self.first_scan = first_scan
+        # Without Starlette's own handling of errors: a Problem comes out here, and is told once.
+        self._others = Router(parts.pages, redirect_slashes=False, default=self._legacy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
             await self._route(scope, receive, send)
         except Problem as problem:
-            await self.parts.problem(scope, send, problem)
+            await self.parts.problem(scope, receive, send, problem)
+        except HTTPException as error:  # Starlette's, for a method or a static file that is not there
+            headers = [(k.lower().encode(), v.encode()) for k, v in (error.headers or {}).items()]
+            await self.parts.problem(scope, receive, send, Problem(error.status_code, error.detail, headers))
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -86,33 +92,18 @@ class Index:
             await send_text(scope, send, 200, "Ok")
         elif path == "/simple":
             await _redirect(scope, send, "simple/")
-        else:
-            await self._other(path)(scope, receive, send)
-
-    def _other(self, path: str) -> App:
-        if path in ("/", "/legacy/", "/legacy"):
-            return self._front
-        if path.startswith("/.tracker"):
-            return self.parts.tracker
-        if path.startswith(("/+login", "/+logout")):
-            return self.parts.login
-        if path.startswith(("/project/", "/search", "/+static/")):
-            return self.parts.web
-        if _LEGACY.fullmatch(path):
-            return self._legacy
-        raise Problem(404, "there is nothing at this address")
-
-    async def _front(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """`/` takes uploads and shows people the projects; `/legacy/` takes uploads only."""
-        if scope["method"] == "POST":
+        elif path in ("/legacy", "/legacy/") or (path == "/" and scope["method"] == "POST"):
+            if scope["method"] != "POST":
+                raise Problem(405, "this address takes uploads only", [(b"allow", b"POST")])
             await self.parts.upload(scope, receive, send)
-        elif scope["path"] == "/" and scope["method"] in _READING:
-            await self.parts.web(scope, receive, send)
         else:
-            raise Problem(405, "this address takes uploads only", [(b"allow", b"POST")])
+            scope["app"] = self  # without one, the router answers a wrong method by itself
+            await self._others(scope, receive, send)
 
     async def _legacy(self, scope: Scope, receive: Receive, send: Send) -> None:
         """pypiserver's own routes: all of them list, none is asked for a single project's rights."""
+        if not _LEGACY.fullmatch(scope["path"]):
+            raise Problem(404, "there is nothing at this address")
         self.access.require(await self.access.identify(scope), "list", None)
         await self.first_scan.wait()
         await self.parts.legacy(scope, receive, send)

@@ -39,7 +39,7 @@ def _require_extra() -> None:
 
     missing = [
         name
-        for name in ("pypiserver", "uvicorn", "packaging", "jinja2", "a2wsgi",
+        for name in ("pypiserver", "uvicorn", "starlette", "packaging", "jinja2", "a2wsgi",
                      "python_multipart", "markdown_it", "docutils", "passlib")
         if find_spec(name) is None
     ]  # fmt: skip

@@ -391,7 +391,7 @@ class Store:
         """True for the one process at a time that may scan the directory; the lock ends with the process."""
         import fcntl
 
-        with self._scan_mark.open("a") as lock:
+        with (database.state_directory(self.root) / "scan.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -401,11 +401,17 @@ class Store:
 
     @property
     def _scan_mark(self) -> Path:
-        return database.state_directory(self.root) / "scan.lock"
+        return database.state_directory(self.root) / "scanned"
 
     def mark_scanned(self, moment: int) -> None:
         """Tell every process that the index holds what the directory held at that moment, in ns since 1970."""
-        os.utime(self._scan_mark, ns=(moment, moment))
+        mark = self._scan_mark
+        if not mark.exists():  # it must not be seen with the time at which it is made
+            made = mark.with_name(f"scanned.{os.getpid()}")
+            made.touch()
+            os.utime(made, ns=(moment, moment))
+            made.replace(mark)
+        os.utime(mark, ns=(moment, moment))
 
     def scanned_at(self) -> int:
         """The last such moment, by whichever process scans; 0 before the first."""

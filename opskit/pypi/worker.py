@@ -53,9 +53,11 @@ class Worker:
             Parts(
                 upload=upload.make_app(settings, self.store, self.access, old),
                 legacy=old,
-                web=web.make_app(self.store, self.access, self.upstream, first_scan),
-                login=login.make_app(self.access),
-                tracker=tracker.make_app(self.store, self.access, self.desk),
+                pages=(
+                    *web.routes(self.store, self.access, self.upstream, first_scan),
+                    *login.routes(self.access),
+                    *tracker.routes(self.store, self.access, self.desk),
+                ),
                 problem=login.make_answer(self.access),
             ),
             self.upstream,

@@ -247,10 +247,8 @@ def test_a_browser_runs_nothing_of_it_and_asks_nobody_else(hostile: Index, tmp_p
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
              "--disable-background-networking", "--disable-component-update", "--disable-sync",
              f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"]  # fmt: skip
-    ran = subprocess.run(
-        [need("chromium"), *flags, "--dump-dom", f"{hostile.url}/project/evil-page/"], capture_output=True, text=True,
-        timeout=120,
-    )  # fmt: skip
+    words = [need("chromium"), *flags, "--dump-dom", f"{hostile.url}/project/evil-page/"]
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert "Grüße" in ran.stdout
     assert "<script" not in ran.stdout
     assert "Refused to" not in ran.stderr, "the page holds what its own policy must stop"
@@ -292,3 +290,55 @@ def test_only_a_trusted_proxy_says_who_asks_and_by_which_scheme(tmp_path: Path) 
     ran = opskit("pypi", "serve", str(tmp_path / "p"), "--trusted-proxy", "nonsense", "--port", "0")
     assert ran.code == 2
     assert "not an address or network" in ran.err
+
+
+ODD_HOSTS = ["[", "a b", "x:abc", "<script>", 'a"b', "", "x/../y", "\xe9", "[::1]:80"]
+
+
+@pytest.mark.parametrize("host", ODD_HOSTS)
+def test_no_host_header_upsets_a_page(hostile: Index, host: str) -> None:
+    for path in ("/", "/project/acme-tools/", "/+login", "/simple/", "/a/b/c"):
+        answer = raw(
+            hostile,
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/html\r\nUser-Agent: Mozilla/5.0\r\n"
+            "Connection: close\r\n\r\n".encode("latin-1"),
+        )  # fmt: skip
+        assert answer[:12] in (b"HTTP/1.1 200", b"HTTP/1.1 404"), answer[:200]
+        assert b"<script" not in answer
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"\x00\x01garbage\r\n\r\n", 400), (b"GET / HTTP/9.9\r\n\r\n", 400),
+        (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404), (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"PUT /simple/x/ HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 405),
+        (b"DELETE /project/acme-tools/ HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (b"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic \xff\r\nCookie: opskit_session=\xff; a\r\n\r\n", 401),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nCookie: opskit_session=zz7c; opskit_csrf=<x>\r\n\r\n", 200),
+        (b"GET /search?q=%ff%00&page=99999999999999 HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET /+login?next=%ff%fe HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET /simple/?format=%ff HTTP/1.1\r\nHost: x\r\n\r\n", 406),
+    ],
+)  # fmt: skip
+def test_an_odd_request_gets_its_own_status(hostile: Index, request_: bytes, status: int) -> None:
+    assert int(raw(hostile, request_).split()[1]) == status
+
+
+def test_a_form_of_another_site_changes_nothing(hostile: Index) -> None:
+    """Every form, each time with a right nonce, but from elsewhere."""
+    with browser(hostile) as client:
+        token = re.search(r'name="csrf" value="([^"]+)"', client.get("/+login").text)
+        assert token
+        for path in ("/+login", "/+logout", "/.tracker/kill"):
+            for header in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
+                form = {"csrf": token[1], "user": "", "password": hostile.token, "id": "1-1"}
+                auth = httpx.BasicAuth("", hostile.token)
+                answer = client.post(path, data=form, headers=header, auth=auth)
+                assert answer.status_code == 403, (path, header)
+                assert "opskit_session" not in answer.headers.get("set-cookie", "")
+        parts = {"content": (wheel_name("forged"), wheel_bytes("forged"))}
+        assert log_in(client, "", hostile.token, "/").status_code == 303
+        answer = client.post("/legacy/", data={":action": "file_upload"}, files=parts)
+        assert answer.status_code == 401, "a cookie is no authorization of an upload"
