@@ -242,6 +242,7 @@ def protected(work: Path, directory: Path) -> None:
     users.write_text("ann:" + bcrypt.hashpw(b"word", bcrypt.gensalt(12)).decode() + "\n")
     with ours(directory) as open_, ours(directory, "-P", str(users), "-a", "list,download,update") as closed:
         basic = "Authorization: Basic YW5uOndvcmQ="
+        until(lambda: closed.http.get("/simple/pkg99/", auth=("ann", "word")).status_code == 200, 60)
         value, mine, theirs = ratio(
             lambda: rate(f"{closed.url}/simple/pkg7/", headers=(basic,), seconds=1),
             lambda: rate(f"{open_.url}/simple/pkg7/", seconds=1),

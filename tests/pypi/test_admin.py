@@ -191,6 +191,25 @@ def test_serve_says_what_to_do_about_a_port_in_use_and_an_unwritable_place(packa
     assert ran.code == 3
 
 
+def test_the_first_lines_say_where_what_to_type_and_who_may(tmp_path: Path) -> None:
+    with serving(tmp_path / "packages") as index:
+        lines = index.log.read_text().splitlines()
+        assert lines[0].endswith(f" at {index.url}/")
+        told = "\n".join(lines)
+        for part in (
+            f"pip install --index-url {index.url}/simple/ NAME",
+            f"uv pip install --index-url {index.url}/",
+            f"uv publish --publish-url {index.url}/legacy/",
+            "read      everybody",
+            "upload    tokens",
+        ):
+            assert part in told
+        assert all(len(line) <= 80 for line in lines[1:]), "the first names a directory of any length"
+        again = index.admin("token", "create", "--scope", "read")
+        assert again.out.startswith("opk_")
+        assert len(again.out) <= 80
+
+
 def test_ctrl_c_ends_a_server_without_a_traceback(packages: Path) -> None:
     with serving(packages) as index:
         index.process.send_signal(2)

@@ -19,7 +19,9 @@ from opskit.pypi import foreign
 from opskit.pypi.plan import UpstreamRules
 from tests.command import opskit
 from tests.pypi.dists import put_wheel, sdist_bytes, sdist_name, wheel_bytes, wheel_name
-from tests.pypi.servers import JSON, Index, serving, until
+from tests.pypi.servers import JSON, Index, serving, start, until
+from tests.pypi.test_clients import install, installed
+from tests.pypi.test_read import scan_held_up
 
 
 class Public:
@@ -336,6 +338,29 @@ def test_the_attack_never_arrives(packages: Path, public: Public) -> None:
         digest = hashlib.sha256(evil).hexdigest()
         assert index.get(f"/files/{digest}/{wheel_name('acme-tools', '99.0')}").status_code == 404
     assert public.asked == []
+
+
+@pytest.mark.parametrize("client", ["pip22", "pip", "uv"])
+def test_the_attack_never_reaches_a_real_client(
+    packages: Path, public: Public, tmp_path: Path, client: str
+) -> None:
+    """Installing by name alone, also in the first moments of a server that has not read its files yet."""
+    put_wheel(packages, "acme-tools", "1.0")
+    public.publish("acme-tools", (wheel_name("acme-tools", "99.0"), wheel_bytes("acme-tools", "99.0")))
+    public.publish("flower", (wheel_name("flower"), wheel_bytes("flower", extra="Requires-Dist: acme-tools\n")))
+    with ThreadPoolExecutor() as pool:
+        with scan_held_up(packages):
+            index = start(packages, "--upstream", public.url)
+            going = pool.submit(install, client, index, tmp_path / "early", "acme-tools")
+            time.sleep(2)
+        assert going.result().returncode == 0, going.result().stderr
+        assert installed(tmp_path / "early") == {"acme_tools-1.0"}
+    done = install(client, index, tmp_path / "late", "flower", "--upgrade")
+    assert done.returncode == 0, done.stderr
+    assert installed(tmp_path / "late") == {"acme_tools-1.0", "flower-1.0"}
+    index.http.close()
+    index.stop()
+    assert not [path for path in public.asked if "acme" in path]
 
 
 def test_a_name_that_becomes_ours_is_closed_at_once(packages: Path, public: Public) -> None:
