@@ -393,6 +393,10 @@ def test_the_tracker_shows_a_request_in_flight_and_kills_it(guarded: Index) -> N
         html = guarded.http.get("/.tracker", auth=("ann", "ann's"), headers={"accept": CHROME})
         assert 'http-equiv="refresh"' in html.text
         assert "slow-client" in html.text
+        assert "<details><summary>" in html.text
+        held = guarded.http.get("/.tracker?hold", auth=("ann", "ann's"), headers={"accept": CHROME})
+        assert "http-equiv" not in held.text
+        assert "<details open><summary>" in held.text
         guarded.http.cookies.clear()  # what has no cookies and no origin is no browser
         answer = guarded.http.post("/.tracker/kill", data={"id": one["id"]}, auth=("ann", "ann's"))
         assert answer.status_code == 303
@@ -400,6 +404,20 @@ def test_the_tracker_shows_a_request_in_flight_and_kills_it(guarded: Index) -> N
     until(lambda: tracked(guarded) == [])
     assert any(e["what"] == "kill" and e["who"] == "ann" for e in guarded.admin("log", "--json").data["entries"])
     assert not list((guarded.directory / ".opskit" / "incoming").iterdir())
+
+
+def test_a_server_that_stops_answers_what_it_still_had(tmp_path: Path) -> None:
+    with serving(tmp_path / "packages") as index:
+        host, _, port = index.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as peer:
+            peer.sendall(
+                f"POST /legacy/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {index.token}\r\n"
+                "Content-Length: 9999\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n--x".encode()
+            )
+            until(lambda: len(tracked(index, ("", index.token))) == 1)
+            index.stop()
+            assert peer.recv(200).startswith(b"HTTP/1.1 503 the server is stopping")
+        assert "Traceback" not in index.log.read_text()
 
 
 def test_the_tracker_is_for_administrators(guarded: Index) -> None:
