@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from weakref import WeakValueDictionary
 
 from opskit import http
 from opskit.errors import Unable
@@ -69,7 +70,8 @@ class Upstream:
         self.cache = Cache(state_directory(store.root) / "cache", rules.cache_size)
         self._client: AsyncClient | None = None
         self._bases, self._logins = _split_logins(rules.urls)
-        self._locks: dict[str, asyncio.Lock] = {}
+        # Weak: whoever asks for many names must not fill the memory with their locks.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._downloads: dict[str, Download] = {}
         self._said: set[tuple[str, str]] = set()
 
@@ -96,13 +98,19 @@ class Upstream:
                 self._say(project, why)
                 raise Problem(403, f"{project}: {why}")
             return project
-        lock = self._locks.setdefault(project, asyncio.Lock())
-        async with lock:
+        async with self._lock(project):
             page = await self._current(project)
             if page is None:
                 return project
             await asyncio.to_thread(self._publish, project, page)
         return _key(project)
+
+    def _lock(self, key: str) -> asyncio.Lock:
+        """One fetch at a time of what this key stands for."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
 
     async def view(self, project: str) -> simple.Project:
         """A project as its page shows it, local files and those of upstream by the same rules."""
@@ -298,15 +306,21 @@ class Upstream:
             return place
         if not file.filename.endswith(".whl"):
             raise Problem(404, f"{file.filename} has no core metadata")
-        try:
-            body = await self._read_metadata(file, entry.file)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            temporary = place.with_name(f".{secrets.token_hex(6)}.metadata")
-            temporary.write_bytes(body)
-            temporary.replace(place)
-        except (Unable, OSError, ValueError) as error:
-            raise Problem(502, f"the metadata of {file.filename} cannot be had: {error}") from error
+        async with self._lock(f"{file.sha256} metadata"):
+            try:
+                if not place.exists():
+                    await self._keep_metadata(file, entry)
+            except (Unable, OSError, ValueError) as error:
+                raise Problem(502, f"the metadata of {file.filename} cannot be had: {error}") from error
         return place
+
+    async def _keep_metadata(self, file: UpstreamFile, entry: Entry) -> None:
+        """Put it into the cache. Raises Unable, OSError, ValueError."""
+        body = await self._read_metadata(file, entry.file)
+        entry.directory.mkdir(parents=True, exist_ok=True)
+        temporary = entry.directory / f".{secrets.token_hex(6)}.metadata"
+        temporary.write_bytes(body)
+        temporary.replace(entry.metadata)
 
     async def _read_metadata(self, file: UpstreamFile, wheel: Path) -> bytes:
         from opskit.pypi.archive import core_of
