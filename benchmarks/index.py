@@ -1,7 +1,8 @@
 """`opskit pypi serve` beside nginx, pypiserver, proxpi and devpi-server on the same files.
 
 Run: python -m benchmarks.index [--quick]. Servers run on core 0, clients on core 1; every ratio is the median
-of interleaved rounds, or of rounds with both at once where two of ours are compared. Needs nginx and wrk; peers that are not installed are left out and named.
+of interleaved rounds, or of rounds with both at once where two of ours are compared. Needs nginx and wrk; peers
+that are not installed are left out and named.
 """
 
 import argparse
