@@ -191,13 +191,13 @@ def test_guessing_is_slowed_down_and_an_empty_password_is_no_guess(tmp_path: Pat
             assert index.http.get("/simple/", auth=("ann", ""), headers=plain).status_code == 401
         started = time.monotonic()
         assert index.http.get("/simple/", auth=("ann", "right")).status_code == 200
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 3, "30 failures would make this account wait for 4 s"
         times = []
         for number in range(8):
             started = time.monotonic()
             assert index.http.get("/simple/", auth=("ann", f"guess{number}"), headers=plain).status_code == 401
             times.append(time.monotonic() - started)
-        assert times[0] < 0.3
+        assert min(times[:3]) < max(times) / 2
         assert sum(times) > 1.5
         # Whoever is in already stays in, and the right password is only slow, not locked out.
         assert index.http.get("/simple/", auth=("ann", "right")).status_code == 200
