@@ -24,6 +24,11 @@ class Stdout:
         sys.stdout.write(text)
 
     @property
+    def width(self) -> int | None:
+        """The columns of the terminal; None in a pipe, where lines may be of any length."""
+        return (os.get_terminal_size(sys.stdout.fileno()).columns or None) if self.is_terminal else None
+
+    @property
     def buffer(self) -> BinaryIO:
         return sys.stdout.buffer
 
