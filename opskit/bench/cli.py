@@ -218,7 +218,7 @@ def bench(
         unkept = tuple(_write_files((save, lambda path: keep(sides.new, path))))
         before = several.baseline_of_turns(sides, second, tolerated) if second else before
         return several.repeated(sides, before, thresholds, unkept, as_json=as_json)
-    watch = progress(plan.number, quiet=quiet or as_json)
+    watch = progress(plan, quiet=quiet or as_json)
     rows, failing = _row_spool(gnuplot), _failing(save_failures)
     if crew > 1:
         from opskit.bench.processes import carry_out_divided
