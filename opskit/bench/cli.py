@@ -1,6 +1,6 @@
 """The command lines of `opskit bench` and `opskit report`: options in, a plan carried out, a report out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from opskit.bench.exchanges import FailingExchanges
     from opskit.bench.hooks import Hooks
     from opskit.bench.plan import Plan, RequestsFile, Route, Schedule, Shape, Tls
+    from opskit.bench.repeating import Sides
     from opskit.bench.results import Results
     from opskit.bench.rows import RowSpool
     from opskit.console import Stdout
@@ -110,6 +111,7 @@ def bench(
     junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a case for each --fail-if.")] = None,
     http2: Annotated[bool, typer.Option("--http2", help="HTTP/2: by ALPN for https, at once for http. Connections are kept.")] = False,
     streams: Annotated[int | None, typer.Option("--streams", metavar="N", help="With --http2: of the -c requests, N share a connection. [1]")] = None,
+    page: Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write a page with plots that opens offline; needs opskit[plot].")] = None,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
@@ -143,7 +145,7 @@ def bench(
     `opskit target` for a server
     to try it on.
     """
-    from opskit.bench import har, several, verdict
+    from opskit.bench import har, several
     from opskit.bench import plan as plans
     from opskit.bench.checks import parse_checks
     from opskit.bench.compared import compared, read_baseline
@@ -199,7 +201,8 @@ def bench(
         several.refuse_beside("--find-rate", {
             "--rate": rate, "-n": number, "-t": seconds, "--warmup": warmup, "--repeat": repeat, "--save": save,
             "--baseline": baseline, "--against": against, "--fail-if": fail_if, "--processes": processes != "1",
-            "--arrivals": arrivals != "even", "--order once": order == "once", **one_run,
+            "--arrivals": arrivals != "even", "--order once": order == "once", "--html": page,
+            **one_run,
         })  # fmt: skip
         several.refuse_a_pipe(plan, "--find-rate")
         search = several.read_search(find_rate, settle, step_time, min_rate, max_rate, precision, concurrency)
@@ -209,16 +212,22 @@ def bench(
     crew = _processes(processes, plan, one_only=bool(gnuplot or save_failures or script) or verbosity >= 2)
     for path in filter(None, (save, csv, gnuplot, junit, save_failures)):
         require_writable(path)
+    _require_page(page)
     _warn_of_ports(plan)
     if against or times > 1:
         several.refuse_beside("--against" if against else "--repeat", {**one_run, "-v": verbosity >= 2})
         several.refuse_a_pipe(plan, "--repeat")
         second = _against(plan, against, baseline)
         sides = several.measure_in_turn(plan, times, second, crew, quiet=quiet or as_json)
-        unkept = tuple(_write_files((save, lambda path: keep(sides.new, path))))
+        unkept = tuple(
+            _write_files(
+                (save, lambda path: keep(sides.new, path)),
+                (page, lambda path: _write_page(_sides(sides), path)),
+            )
+        )
         before = several.baseline_of_turns(sides, second, tolerated) if second else before
         return several.repeated(sides, before, thresholds, unkept, as_json=as_json)
-    watch = progress(plan.number, quiet=quiet or as_json)
+    watch = progress(plan, quiet=quiet or as_json)
     rows, failing = _row_spool(gnuplot), _failing(save_failures)
     if crew > 1:
         from opskit.bench.processes import carry_out_divided
@@ -246,6 +255,7 @@ def bench(
             (gnuplot if rows else None, lambda path: write_lines(path, rows.lines() if rows else ())),
             (junit, lambda path: write_lines(path, ci.junit_lines(results, thresholds, over))),
             (save_failures, lambda path: har.write(path, failing.kept if failing else ())),
+            (page, lambda path: _write_page({"": results}, path)),
         )
     )
     errors = (*((error.note(),) if error else ()), *lost, *_nothing_answered(results))
@@ -256,7 +266,7 @@ def bench(
     return Outcome(
         command="bench",
         schema="bench/1",
-        data={**results.to_dict(), "verdict": verdict.to_dict(results), **several.comparison_data(found)},
+        data={**_data(results), **several.comparison_data(found)},
         render=how.of(results, found),
         exit_code=_exit_code(results) or (ExitCode.UNABLE if lost else ExitCode.BAD if too_bad else ExitCode.OK),
         errors=(*errors, *too_bad),
@@ -266,7 +276,8 @@ def bench(
 
 @report_app.command()
 def report(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A file that `opskit bench --save` wrote.")],
+    files: Annotated[list[str], typer.Argument(metavar="RUN...", help="Files that `opskit bench --save` wrote.")],
+    page: Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write a page with plots of all of them; needs opskit[plot].")] = None,
     baseline: Annotated[str | None, typer.Option("--baseline", metavar="FILE", help="Compare with the run or runs kept in FILE; exit 1 if worse.")] = None,
     tolerance: Annotated[str, typer.Option("--tolerance", metavar="PERCENT", help="How much worse than the baseline is no failure.")] = "5%",
     force: Annotated[bool, typer.Option("--force", help="Compare with a baseline that asked something else.")] = False,
@@ -275,15 +286,16 @@ def report(
     no_percentiles: Annotated[bool, typer.Option("-d", "--no-percentiles", help="No percentiles in the ab format.")] = False,
     no_spread: Annotated[bool, typer.Option("-S", "--no-spread", help="No deviation and median in the ab format.")] = False,
 ) -> Outcome:  # fmt: skip
-    """Show a saved load test again, in any format.
+    """Show saved load tests again, in any format, side by side.
 
     \b
       opskit bench -k -n 1000 --save run.json http://127.0.0.1:8080/
       opskit report run.json
       opskit report run.json --format ab
       opskit report new.json --baseline old.json
+      opskit report old.json new.json --html both.html
     """
-    from opskit.bench import several, verdict
+    from opskit.bench import several
     from opskit.bench.compared import compared, read_baseline
     from opskit.bench.plan import one_of
     from opskit.bench.saved import load
@@ -291,21 +303,75 @@ def report(
 
     shown = one_of(form, FORMATS, "--format")
     tolerated = parse_share(tolerance, "--tolerance")
-    runs = load(run)
+    kept = {path: load(path) for path in files}
+    one_run = {"--format": shown if shown != "text" else None}
+    if len(kept) > 1:
+        several.refuse_beside("several files", {"--baseline": baseline, **one_run})
+    runs = kept[files[0]]
     before = read_baseline(baseline, runs[0].run, tolerance=tolerated, force=force) if baseline else None
+    named = {
+        path if len(each) == 1 else f"{path}, run {number}": run
+        for path, each in kept.items()
+        for number, run in enumerate(each, 1)
+    }
+    _require_page(page)
+    if page is not None:
+        _write_page(named, page)
+    if len(kept) > 1:
+        data = {"runs": [{"name": name, **_data(run)} for name, run in named.items()]}
+        return Outcome("report", "bench-runs/1", data, _side_by_side(named), as_json=as_json)
     if len(runs) > 1:
-        several.refuse_beside(
-            f"{run}, which holds {len(runs)} runs,", {"--format": shown if shown != "text" else None}
-        )
+        several.refuse_beside(f"{files[0]}, which holds {len(runs)} runs,", one_run)
         return several.reported(runs, before, as_json=as_json)
     results = runs[0]
     found = compared(runs, before) if before else None
     how = _Rendering(shown, "", "", "bgcolor=white", no_percentiles, no_spread, quiet=False)
-    data = {**results.to_dict(), "verdict": verdict.to_dict(results), **several.comparison_data(found)}
+    data = {**_data(results), **several.comparison_data(found)}
     notes = tuple(found.notes()) if found else ()
     return Outcome(
         "report", "bench/1", data, how.of(results, found), ExitCode.BAD if notes else ExitCode.OK, notes, as_json
     )
+
+
+def _data(results: "Results") -> dict[str, Any]:
+    """The `data` of the JSON envelope."""
+    from opskit.bench import verdict
+
+    return {**results.to_dict(), "verdict": verdict.to_dict(results)}
+
+
+def _side_by_side(runs: "Mapping[str, Results]") -> "Callable[[Stdout], None]":
+    def render(out: "Stdout") -> None:
+        from opskit.bench.report import columns, text
+
+        text.print_lines(columns.lines([columns.Named(*each) for each in runs.items()]), out.rich)
+
+    return render
+
+
+def _require_page(path: str | None) -> None:
+    """Refuse a page before any work that could not be drawn or written after it. Raises Unable."""
+    if path is None:
+        return
+    from opskit.bench.report.plots import require_plots
+    from opskit.files import require_writable
+
+    require_plots()
+    require_writable(path)
+
+
+def _sides(sides: "Sides") -> "Mapping[str, Results]":
+    """Repeats, and those that they are measured against, by what they are called on a page."""
+    named = {f"run {number}": run for number, run in enumerate(sides.new, 1)}
+    return named | {f"against it, run {number}": run for number, run in enumerate(sides.old, 1)}
+
+
+def _write_page(runs: "Mapping[str, Results]", path: str) -> None:
+    """The page of `--html`, of runs by what they are called."""
+    from opskit.bench.report import page
+    from opskit.bench.report.columns import Named
+
+    page.write([Named(*each) for each in runs.items()], path)
 
 
 def _against(plan: "Plan", url: str | None, baseline: str | None) -> "Plan | None":

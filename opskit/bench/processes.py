@@ -184,14 +184,14 @@ class _Reporter:
 
     def __init__(self, news: Connection) -> None:
         self._news = news
-        self._next = 0.0
+        self._told = -_NEWS_EVERY  # when, in seconds of the run; after a warm-up these begin anew
         self._parent = os.getppid()
 
     def tick(self, ended: int, failed: int, seconds: float) -> None:
         if os.getppid() != self._parent:  # it was killed
             raise EOFError
-        if seconds >= self._next:
-            self._next = seconds + _NEWS_EVERY
+        if not 0 <= seconds - self._told < _NEWS_EVERY:
+            self._told = seconds
             self._news.send(("tick", (ended, failed)))
 
     def interval(self, interval: Interval) -> None:

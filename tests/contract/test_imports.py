@@ -15,7 +15,7 @@ import pytest
 import opskit
 from opskit.cli import TOOLS
 
-HEAVY = {"rich", "httpx", "asyncio", "ssl", "pydantic", "httptools", "h11", "hpack"}
+HEAVY = {"rich", "httpx", "asyncio", "ssl", "pydantic", "httptools", "h11", "hpack", "matplotlib"}
 ROOMS = {tool.module.split(".")[1] for tool in TOOLS.values()}
 
 
@@ -131,6 +131,8 @@ LAYERS: dict[str, dict[str, set[str]]] = {
             "transport",
             "wire",
         },
+        "live": {"plan", "series"},
+        "progress": {"live", "plan", "series", "wire"},
         "rows": {"recorder"},
         "saved": {"results"},
         "thresholds": {"histogram", "results"},

@@ -18,9 +18,9 @@ Line = list[tuple[str, str]]  # (text, rich style) pieces
 BARS = 12
 _BAR_WIDTH = 40
 _COLUMNS = ("min", "mean", "sd", "p50", "p90", "p99", "p99.9", "max")
-_ROWS = (("connect", "connect"), ("tls", "TLS"), ("first_byte", "first byte"), ("total", "total"))
+LATENCIES = (("connect", "connect"), ("tls", "TLS"), ("first_byte", "first byte"), ("total", "total"))
 # With a rate: from when a request was sent, from when it should have been, and how far apart these were.
-_ROWS_WITH_A_RATE = (*_ROWS[:-1], ("total", "service"), ("response", "response"), ("lag", "late by"))
+LATENCIES_WITH_A_RATE = (*LATENCIES[:-1], ("total", "service"), ("response", "response"), ("lag", "late by"))
 _MOST_LABELS = 10
 _LABEL_COLUMNS = ("requests", "failed", "p50", "p99")
 
@@ -45,7 +45,7 @@ def lines(results: Results, *, ascii_only: bool = False) -> Iterator[Line]:
     yield from _failures(results)
     if results.answered:
         yield []
-        yield from _facts(results)
+        yield from (_fact(*each) for each in facts(results))
     if results.latencies.total.count:
         yield []
         yield from _latencies(results)
@@ -126,37 +126,35 @@ def _checks(results: Results) -> Iterator[Line]:
             yield [(f"  {'':>9}  {'':<16}", ""), (f"{count:,} × ", "red"), (check, "bold")]
 
 
-def _facts(results: Results) -> Iterator[Line]:
-    yield _fact("Status", ", ".join(f"{code}: {count:,}" for code, count in results.status.items()))
-    yield _fact("Connections", _connections(results))
+def facts(results: Results) -> Iterator[tuple[str, str]]:
+    """What a run with answers has to tell beside its figures: a name, and words."""
+    yield "Status", ", ".join(f"{code}: {count:,}" for code, count in results.status.items())
+    yield "Connections", _connections(results)
     rate = f" ({format_size(results.received / results.seconds)}/s)" if results.seconds else ""
-    yield _fact(
-        "Transfer",
-        f"{format_size(results.received)} received{rate}, {format_size(results.body)} bodies; "
-        f"{format_size(results.sent)} sent",
-    )
+    bodies, sent = format_size(results.body), format_size(results.sent)
+    yield "Transfer", f"{format_size(results.received)} received{rate}, {bodies} bodies; {sent} sent"
     if results.first is not None:
         server = f"{results.first.server or 'not named'}; first answer {results.first.length:,} bytes"
-        yield _fact("Server", server)
+        yield "Server", server
     if results.script is not None:
         made, shown = (f"{results.script[name]:,.0f}" for name in ("requests", "responses"))
         spent = format_duration(results.script["seconds"])
-        yield _fact("Script", f"{made} requests, {shown} responses, {spent} in its functions")
+        yield "Script", f"{made} requests, {shown} responses, {spent} in its functions"
     if results.checks is not None:
         checks = f"{len(results.checks)} check{'s' * (len(results.checks) > 1)}"
-        yield _fact("Checked", f"{results.checked:,} of {results.answered:,} answers, by {checks}")
+        yield "Checked", f"{results.checked:,} of {results.answered:,} answers, by {checks}"
     if results.tls is not None:
         tls = results.tls
         alpn = f", ALPN {tls.alpn}" if tls.alpn else ""
-        yield _fact("TLS", f"{tls.protocol} {tls.cipher}, key of {tls.key_bits} bits{alpn}")
-        yield _fact("Handshakes", _handshakes(results))
+        yield "TLS", f"{tls.protocol} {tls.cipher}, key of {tls.key_bits} bits{alpn}"
+        yield "Handshakes", _handshakes(results)
     if results.http2 is not None and (results.http2.goaways or results.http2.resets):
-        yield _fact("HTTP/2", _http2(results.http2))
+        yield "HTTP/2", _http2(results.http2)
 
 
 def _handshakes(results: Results) -> str:
     count, resumed = results.latencies.tls.count, results.resumed
-    if resumed:
+    if resumed and count:
         return f"{count:,}, of which {resumed:,} resumed a session ({resumed / count:.1%})"
     return f"{count:,} in full; --tls-resume resumes sessions" if count > 1 else f"{count:,} in full"
 
@@ -185,7 +183,7 @@ def _connections(results: Results) -> str:
 def _latencies(results: Results) -> Iterator[Line]:
     yield [(f"{'Latency, ms':<13}", "dim"), *((f"{name:>8}", "dim") for name in _COLUMNS)]
     summaries = results.latencies.summaries()
-    for name, label in _ROWS_WITH_A_RATE if results.paced else _ROWS:
+    for name, label in LATENCIES_WITH_A_RATE if results.paced else LATENCIES:
         figures = summaries[name]
         if figures.count:
             style = "bold" if name in ("total", "response") else ""
