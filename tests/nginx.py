@@ -32,6 +32,8 @@ http {{
     ssl_protocols TLSv1.2 TLSv1.3;
     default_type text/plain;
 
+    map $cookie_sid $new_session {{ "" "sid=$request_id; Path=/; HttpOnly"; default ""; }}
+
     server {{
         listen 127.0.0.1:{port};
         listen [::1]:{port};
@@ -46,6 +48,9 @@ http {{
         location /from {{ return 200 "$remote_addr\\n"; }}
         location /tls {{ return 200 "$ssl_protocol $ssl_cipher '$ssl_server_name'\\n"; }}
         location /resumed {{ return 200 "$ssl_session_reused\n"; }}
+        location /session {{ add_header Set-Cookie $new_session; return 200 "$cookie_sid\n"; }}
+        location /login {{ add_header Set-Cookie "sid=$request_id; Path=/"; return 303 /session; }}
+        location /counted {{ add_header Set-Cookie "n=$request_id; Path=/"; return 200 "$cookie_n\n"; }}
         location /version {{ return 200 "$server_protocol\n"; }}
         location /upload {{ client_max_body_size 0; proxy_pass http://127.0.0.1:{port}/search; }}
         location /ten/ {{ keepalive_requests 10; alias {directory}/www/; }}

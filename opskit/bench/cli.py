@@ -112,6 +112,7 @@ def bench(
     http2: Annotated[bool, typer.Option("--http2", help="HTTP/2: by ALPN for https, at once for http. Connections are kept.")] = False,
     streams: Annotated[int | None, typer.Option("--streams", metavar="N", help="With --http2: of the -c requests, N share a connection. [1]")] = None,
     page: Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write a page with plots that opens offline; needs opskit[plot].")] = None,
+    cookies: Annotated[bool, typer.Option("--cookies", help="Send back the cookies that are set; each of -c has a jar of its own.")] = False,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE", help="Keep the run, for opskit report.")] = None,
@@ -185,6 +186,7 @@ def bench(
         variable_length=variable_length,
         checks=parse_checks(check or (), check_sample),
         redirects=redirects,
+        cookies=cookies,
         script=script,
         seed=seed,
     )  # fmt: skip

@@ -8,7 +8,8 @@ from typing import Any
 from opskit.bench.connection import Connection
 from opskit.bench.engine import Engine
 from opskit.bench.keeping import KeepingReader
-from opskit.bench.redirects import FOLLOWED, BadRedirect, Hop, first_of, hops_of, next_request
+from opskit.bench.plan import Prepared
+from opskit.bench.redirects import FOLLOWED, BadRedirect, Hop, bare_of, hops_of, next_request
 from opskit.bench.results import Failure
 from opskit.bench.wire import head_lines
 
@@ -18,17 +19,15 @@ class Following(Engine):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self._inspector is None:
+        if self._inspector is None and self.plan.redirects:
             self._new_reader = lambda memories: KeepingReader(memories, lambda: True)
 
     def _complete(self, connection: Connection, now: int, closed: int) -> None:
         head = connection.reader.head
         assert head is not None
-        location = _location(connection) if head.status in FOLLOWED else None
+        location = _location(connection) if self.plan.redirects and head.status in FOLLOWED else None
         if location is None:
-            if isinstance(connection.request, Hop):
-                connection.first_at = connection.first_at or now  # its parts are not the usual ones
-            super()._complete(connection, now, closed)
+            self._complete_last(connection, now, closed)
             return
         try:
             hop = self._hop(connection, head.status, location, now)
@@ -39,16 +38,29 @@ class Following(Engine):
         self.counts.body += connection.reader.body_size
         self._follow(connection, hop, now, closed)
 
+    def _complete_last(self, connection: Connection, now: int, closed: int) -> None:
+        """What is in is the answer to the request that was asked for."""
+        if isinstance(connection.request, Hop):
+            connection.first_at = connection.first_at or now  # its parts are not the usual ones
+        super()._complete(connection, now, closed)
+
     def _hop(self, connection: Connection, status: int, location: str, now: int) -> Hop:
         request = connection.request
         assert request is not None
         hops = hops_of(request)
         if hops == self.plan.redirects:
             raise BadRedirect(f"more than {hops} redirects (--redirects)")
-        hop = Hop(*next_request(request, status, location, self.plan.route))
-        hop.first, hop.hops, hop.sent_at = first_of(request), hops + 1, now
-        hop.taken_at = request.taken_at if isinstance(request, Hop) else connection.taken_at
+        bare = next_request(bare_of(request), status, location, self.plan.route)
+        hop = Hop(*self._dressed(bare, request))
+        hop.bare, hop.hops, hop.sent_at = bare, hops + 1, now
+        before = request if isinstance(request, Hop) else None
+        hop.first = before.first if before else request
+        hop.taken_at = before.taken_at if before else connection.taken_at
         return hop
+
+    def _dressed(self, bare: Prepared, after: Prepared) -> Prepared:
+        """A request with what belongs to the visitor who sent `after`."""
+        return bare
 
     def _follow(self, connection: Connection, hop: Hop, now: int, closed: int) -> None:
         begun, head = connection.begun, connection.reader.head

@@ -58,6 +58,7 @@ def merged(plan: Plan, parts: Sequence[Part], lost: int = 0) -> Part:
         requests_file=tally.to_dict(started) if plan.requests else None,
         labels=_labels([label for r in each for label in r.labels]),
         checks=dict(_added(r.checks or {} for r in each)) if first.checks is not None else None,
+        cookies=dict(_added(r.cookies or {} for r in each)) if first.cookies is not None else None,
         series=series.seconds(),
         warmup=replace(first.warmup, requests=sum(r.warmup.requests for r in each if r.warmup))
         if first.warmup

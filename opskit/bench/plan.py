@@ -62,6 +62,19 @@ class Prepared(NamedTuple):
     label: str | None
 
 
+class Instead(Prepared):
+    """A request that is sent in place of another, `first`."""
+
+    first: Prepared
+
+
+def first_of(request: Prepared) -> Prepared:
+    """The request that was asked for, whatever has been sent in its place."""
+    while isinstance(request, Instead):
+        request = request.first
+    return request
+
+
 @dataclass(frozen=True)
 class Shape:
     """What all requests have in common. `headers` were asked for; the rest of the head is derived."""
@@ -188,6 +201,7 @@ class Plan:
     variable_length: bool = False  # ab's -l: no length is expected
     checks: Checks | None = None
     redirects: int = 0  # that are followed for one request
+    cookies: bool = False  # whether those that are set are sent back
     script: str | None = None  # the file of `--script`
     seed: int | None = None  # of what is drawn by chance
 
@@ -385,7 +399,8 @@ def _refuse_without_http2(plan: Plan, streams: int) -> None:
             f"--streams {streams}: of -c {plan.concurrency} requests, 1 to {plan.concurrency} share a connection",
             hint=f"add -c {streams}, or more" if streams > 0 else "--streams 10, for instance",
         )
-    for asked, option in ((plan.checks, "--check"), (plan.redirects, "--redirects")):
+    there_is_none = ((plan.checks, "--check"), (plan.redirects, "--redirects"), (plan.cookies, "--cookies"))
+    for asked, option in there_is_none:
         if asked:
             raise Misuse(f"{option} is not there for --http2", hint="leave one of them out")
     if plan.route.proxy is not None and (plan.url is None or plan.url.origin.scheme == "http"):

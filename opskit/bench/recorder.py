@@ -30,6 +30,8 @@ class Counts:
     resent: int = 0
     unsent: int = 0
     redirected: int = 0
+    cookies_set: int = 0  # answers that set some
+    cookies_sent: int = 0  # requests that carried some of a jar's
     lower_bounds: int = 0
     goaways: int = 0
     resets: Counter[str] = field(default_factory=Counter)  # RST_STREAM by the name of its code

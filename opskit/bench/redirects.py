@@ -2,7 +2,7 @@
 
 from urllib.parse import urljoin
 
-from opskit.bench.plan import Origin, Prepared, Route, Url, basic, parse_url
+from opskit.bench.plan import Instead, Origin, Prepared, Route, Url, basic, first_of, parse_url
 from opskit.errors import Misuse
 
 FOLLOWED = frozenset({301, 302, 303, 307, 308})
@@ -21,22 +21,23 @@ class BadRedirect(Exception):
     """It leads nowhere that can be asked."""
 
 
-class Hop(Prepared):
+class Hop(Instead):
     """A request that a redirect has led to.
 
-    `first` is the request that was asked for, `hops` how many redirects have been followed since. Times in ns:
-    `sent_at` is when the redirect was in, `taken_at` when a socket was first taken for `first`.
+    `bare` is the same as it was before anything of a visitor's was added. `hops` is how many redirects have been
+    followed since `first`. Times in ns: `sent_at` is when the redirect was in, `taken_at` when a socket was first
+    taken for `first`.
     """
 
-    first: Prepared
+    bare: Prepared
     hops: int
     sent_at: int
     taken_at: int
 
 
-def first_of(request: Prepared) -> Prepared:
-    """The request that was asked for."""
-    return request.first if isinstance(request, Hop) else request
+def bare_of(request: Prepared) -> Prepared:
+    """The request without what was added for a visitor."""
+    return request.bare if isinstance(request, Hop) else first_of(request)
 
 
 def hops_of(request: Prepared) -> int:

@@ -233,6 +233,7 @@ class Results:
     checks: Mapping[str, int] | None = None  # each --check, and of how many answers it did not hold
     checked: int = 0  # answers that the checks were made of
     script: Mapping[str, float] | None = None  # requests it made, responses it was shown, seconds in it
+    cookies: Mapping[str, int] | None = None  # answers that set some, requests that carried some of a jar's
     series: tuple[Second, ...] = ()
     warmup: Warmup | None = None
     together: Together | None = None
@@ -304,6 +305,7 @@ class Results:
             "labels": [_label_dict(label) for label in self.labels],
             "checks": {"checked": self.checked, "failed": dict(self.checks)} if self.checks is not None else None,
             "script": dict(self.script) if self.script is not None else None,
+            "cookies": dict(self.cookies) if self.cookies is not None else None,
             "tls": self._tls_dict(),
             "http2": {"streams": self.run.streams, **self.http2.to_dict()} if self.http2 else None,
             "cpu_share": self.cpu_share,
@@ -354,6 +356,7 @@ def to_saved(results: Results) -> dict[str, Any]:
         "requests_file": dict(results.requests_file) if results.requests_file is not None else None,
         "checks": dict(results.checks) if results.checks is not None else None,
         "script": dict(results.script) if results.script is not None else None,
+        "cookies": dict(results.cookies) if results.cookies is not None else None,
         "histograms": {name: _packed(each) for name, each in results.latencies.named().items()},
         "labels": [
             {"label": each.label, "failed": each.failed, "histogram": _packed(each.total)}
@@ -389,6 +392,7 @@ def from_saved(saved: Mapping[str, Any]) -> Results:
             for each in saved["labels"]
         ),
         # Runs of earlier versions have none of these.
+        cookies=_cookies(saved.get("cookies")),
         series=tuple(Second(**_fitting(Second, each)) for each in saved.get("series", ())),
         warmup=Warmup(**_fitting(Warmup, saved["warmup"])) if saved.get("warmup") else None,
         together=Together(**_fitting(Together, saved["together"])) if saved.get("together") else None,
@@ -437,7 +441,12 @@ def _http2(saved: Mapping[str, Any] | None) -> Http2Facts | None:
     )
 
 
+def _cookies(saved: Mapping[str, Any] | None) -> dict[str, int] | None:
+    return None if saved is None else {name: _count(saved[name]) for name in _COOKIE_COUNTS}
+
+
 _FILE_COUNTS = ("lines", "encoded", "skipped", "wrapped")
+_COOKIE_COUNTS = ("set", "sent")
 _SCRIPT_FIGURES = ("requests", "responses", "seconds")
 _PLAIN_FIELDS = (
     "planned", "started", "seconds", "cpu_share", "received", "body", "sent", "opened", "reused", "kept", "resent",

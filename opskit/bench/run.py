@@ -126,6 +126,10 @@ def _with_checks(results: Results, inspection: Inspection | None) -> Results:
 def _engine_class(plan: Plan) -> type[Conductor]:
     """Raises Unable where HTTP/2 needs a package that is missing."""
     if plan.streams is None:
+        if plan.cookies:
+            from opskit.bench.remembering import Remembering
+
+            return Remembering
         return Following if plan.redirects else Engine
     try:
         from opskit.bench.engine_http2 import Http2Engine
@@ -162,6 +166,7 @@ def _results(plan: Plan, engine: Conductor, tally: Tally, started_at: float) -> 
         http2=engine.http2,
         requests_file=tally.to_dict(counts.started) if plan.requests else None,
         labels=recorder.labels(),
+        cookies={"set": counts.cookies_set, "sent": counts.cookies_sent} if plan.cookies else None,
         series=recorder.series.seconds(),
         warmup=engine.warmup,
         reason=engine.reason,

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 
 from opskit.bench.hooks import Hooks, Response
-from opskit.bench.plan import Plan, Prepared
-from opskit.bench.redirects import first_of
+from opskit.bench.plan import Plan, Prepared, first_of
 from opskit.bench.requests import Maker
 from opskit.errors import Misuse, OpskitError
 

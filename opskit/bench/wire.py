@@ -47,7 +47,8 @@ class Head:
     """What matters of a status line and its header fields.
 
     `length` is the number of body bytes: 0 for NONE, -1 for CHUNKED and CLOSE, where the head does not
-    tell. `keep_alive` says whether the server will take another request on the connection.
+    tell. `keep_alive` says whether the server will take another request on the connection; `set_cookies` are the
+    values of its Set-Cookie fields.
     """
 
     status: int
@@ -55,6 +56,7 @@ class Head:
     length: int
     keep_alive: bool
     server: str
+    set_cookies: tuple[bytes, ...] = ()
 
 
 class RawHead(NamedTuple):
@@ -83,7 +85,8 @@ def judge(raw: RawHead, *, head_request: bool) -> Head:
     persists = b"keep-alive" in tokens if raw.version == "1.0" else b"close" not in tokens
     keep_alive = persists and body is not Body.CLOSE and raw.status != 101
     server = next((value for name, value in raw.fields if name == b"server"), b"")
-    return Head(raw.status, body, length, keep_alive, _UNPRINTABLE.sub(b"?", server).decode("ascii"))
+    cookies = tuple([value for name, value in raw.fields if name == b"set-cookie"])
+    return Head(raw.status, body, length, keep_alive, _UNPRINTABLE.sub(b"?", server).decode("ascii"), cookies)
 
 
 def _framing(raw: RawHead, *, head_request: bool) -> tuple[Body, int]:

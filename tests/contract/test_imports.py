@@ -101,8 +101,10 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "har": {"exchanges", "wire"},
         "hooks": {"plan", "requests"},
         "redirects": {"plan"},
-        "following": {"connection", "engine", "keeping", "redirects", "results", "wire"},
-        "script": {"hooks", "plan", "redirects", "requests"},
+        "following": {"connection", "engine", "keeping", "plan", "redirects", "results", "wire"},
+        "cookies": {"plan"},
+        "remembering": {"connection", "cookies", "following", "plan", "redirects", "results", "wire"},
+        "script": {"hooks", "plan", "requests"},
         "inspection": {
             "checks",
             "connection",

@@ -140,6 +140,9 @@ def facts(results: Results) -> Iterator[tuple[str, str]]:
         made, shown = (f"{results.script[name]:,.0f}" for name in ("requests", "responses"))
         spent = format_duration(results.script["seconds"])
         yield "Script", f"{made} requests, {shown} responses, {spent} in its functions"
+    if results.cookies is not None:
+        text = "set by {set:,} answers, sent with {sent:,} requests"
+        yield "Cookies", text.format(**results.cookies)
     if results.checks is not None:
         checks = f"{len(results.checks)} check{'s' * (len(results.checks) > 1)}"
         yield "Checked", f"{results.checked:,} of {results.answered:,} answers, by {checks}"
