@@ -11,7 +11,7 @@ from opskit.bench.merging import Part
 from opskit.bench.plan import Plan, Url, refuse_contradictions
 from opskit.bench.ports import ports_of
 from opskit.bench.recorder import Recorder, Row
-from opskit.bench.requests import PipeFed, Tally, request_stream
+from opskit.bench.requests import Feed, PipeFed, Tally, request_stream
 from opskit.bench.results import Results, Run, Stop
 from opskit.bench.transport import SPARE_DESCRIPTORS, Dialer, raise_descriptor_limit
 from opskit.errors import OpskitError
@@ -22,7 +22,7 @@ Interrupts = Callable[[Callable[[], None]], AbstractContextManager[None]]
 class Session:
     """One plan, or one's share of it, ready to be carried out: what can be known to be wrong has been refused.
 
-    Raises Misuse or Unable.
+    The lines of the -R file come from `feed` where there is one. Raises Misuse or Unable.
     """
 
     def __init__(
@@ -32,12 +32,13 @@ class Session:
         observer: Observer | None = None,
         trace: Trace | None = None,
         on_row: Callable[[Row], None] | None = None,
+        feed: Feed | None = None,
     ) -> None:
         raise_descriptor_limit(plan.concurrency + SPARE_DESCRIPTORS)
         self._plan = plan
         self._tally = Tally()
         dialer = Dialer(plan)
-        requests = request_stream(plan, self._tally)
+        requests = request_stream(plan, self._tally, feed)
         dialer.prepare(plan.url.origin if plan.url else None)
         self._engine = Engine(
             plan,
