@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from opskit.bench.plan import Plan, RequestsFile, Route, Schedule, Shape, Tls
     from opskit.bench.results import Results
     from opskit.bench.rows import RowSpool
+    from opskit.bench.scheduler import Place
     from opskit.console import Stdout
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -82,6 +83,7 @@ def bench(
     no_sni: Annotated[bool, typer.Option("-I", "--no-sni", help="Send no server name; the certificate's name is not checked.")] = False,
     warmup: Annotated[str | None, typer.Option("--warmup", metavar="TIME", help="Send this long before the run, and leave it out of the figures.")] = None,
     processes: Annotated[str, typer.Option("--processes", metavar="N", help="So many processes share the run; auto is one a core.")] = "1",
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="PLACE", help="Workers of a Dask cluster share the run: tcp://HOST:8786, local:4, or ssh:FILE with a host a line.")] = None,
     junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a case for each --fail-if.")] = None,
     form: Annotated[str, typer.Option("--format", help="Report as text, ab (ab's lines), html (ab's -w) or csv.")] = "text",
     as_json: Json = False,
@@ -149,13 +151,18 @@ def bench(
         fail_length=fail_length,
         variable_length=variable_length,
     )  # fmt: skip
+    place = _place(cluster, processes, plan, one_only=bool(gnuplot) or verbosity >= 2)
     crew = _processes(processes, plan, one_only=bool(gnuplot) or verbosity >= 2)
     for path in filter(None, (save, csv, gnuplot, junit)):
         require_writable(path)
     _warn_of_ports(plan)
     watch = progress(plan.number, quiet=quiet or as_json)
     rows = _row_spool(gnuplot)
-    if crew > 1:
+    if place is not None:
+        from opskit.bench.cluster import carry_out_on_cluster
+
+        results, error = carry_out_on_cluster(plan, place, observer=watch, interrupts=stop_on_interrupt)
+    elif crew > 1:
         from opskit.bench.processes import carry_out_divided
 
         results, error = carry_out_divided(plan, crew, observer=watch, interrupts=stop_on_interrupt)
@@ -350,18 +357,39 @@ def _warn_of_ports(plan: "Plan") -> None:
         warn(f"this run may run out of ports: {ports.evidence()}", "-k keeps connections")
 
 
+def _place(text: str | None, processes: str, plan: "Plan", *, one_only: bool) -> "Place | None":
+    if text is None:
+        return None
+    from opskit.bench.cluster import refuse_unshippable
+    from opskit.bench.scheduler import parse_place, require_extra
+    from opskit.errors import Misuse
+
+    place = parse_place(text)
+    if processes != "1":
+        raise Misuse(
+            "--cluster and --processes exclude each other: a worker is one process",
+            hint="start as many workers on a machine as it has cores: dask worker ADDRESS --nworkers auto --nthreads 1",
+        )
+    if one_only:
+        raise Misuse("-g and -v tell of every request, and need one process", hint="leave --cluster out")
+    refuse_unshippable(plan)
+    require_extra(place)
+    return place
+
+
 def _processes(text: str, plan: "Plan", *, one_only: bool) -> int:
     from opskit.errors import Misuse
 
     if text == "1":
         return 1
-    from opskit.bench.processes import cores, refuse_undividable
+    from opskit.bench.plan import refuse_undividable
+    from opskit.bench.processes import cores
 
     number = min(cores(), plan.concurrency) if text == "auto" else int(text) if text.isdecimal() else 0
     if number < 1:
         raise Misuse(f"--processes {text}: not a number of processes", hint="--processes 2, or auto")
     if number > 1:
-        refuse_undividable(plan, number)
+        refuse_undividable(plan, number, f"--processes {number}")
         if one_only:
             raise Misuse("-g and -v tell of every request, and need one process", hint="leave --processes out")
     return number

@@ -15,7 +15,7 @@ import pytest
 import opskit
 from opskit.cli import TOOLS
 
-HEAVY = {"rich", "httpx", "asyncio", "ssl", "pydantic", "httptools", "h11"}
+HEAVY = {"rich", "httpx", "asyncio", "ssl", "pydantic", "httptools", "h11", "distributed", "dask"}
 ROOMS = {tool.module.split(".")[1] for tool in TOOLS.values()}
 
 
@@ -93,7 +93,12 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "opener": {"certificate", "connection", "plan", "poller", "recorder", "results", "transport", "wire"},
         "engine": {"connection", "opener", "plan", "poller", "recorder", "results", "series", "transport", "wire"},
         "ports": {"plan", "results"},
+        "feed": {"lines", "plan", "requests"},
+        "joined": {"engine", "series"},
         "merging": {"histogram", "plan", "requests", "results", "series"},
+        "scheduler": set(),
+        "shipment": {"plan"},
+        "remote": {"feed", "merging", "ports", "run", "series", "shipment"},
         "rows": {"recorder"},
         "saved": {"results"},
         "thresholds": {"histogram", "results"},

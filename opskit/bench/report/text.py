@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from opskit.bench.histogram import Histogram, Summary, cell_bounds, summarise
-from opskit.bench.results import MEANING, Failure, Results, Stop
+from opskit.bench.results import MEANING, Failure, Results, Stop, Together
 from opskit.bench.thresholds import judged
 from opskit.bench.verdict import findings, is_valid
 from opskit.units import format_duration, format_size
@@ -67,8 +67,7 @@ def _what(results: Results) -> Iterator[Line]:
         warmup = results.warmup
         yield [(f"after a warm-up of {warmup.seconds:g} s, {warmup.requests:,} requests left out", "dim")]
     if results.together is not None:
-        shares, seconds = results.together.parts, format_duration(results.together.seconds)
-        yield [(f"{shares} processes; the rate is that of the {seconds} in which all were at work", "dim")]
+        yield from _together(results.together)
     file = results.requests_file
     if file is not None:
         parts = [f"{file['lines']:,} lines of {_file_name(run.requests_file)}"]
@@ -76,6 +75,14 @@ def _what(results: Results) -> Iterator[Line]:
         parts += [f"{file['skipped']:,} skipped"] if file["skipped"] else []
         parts += [f"begun {file['wrapped'] + 1:,} times"] if file["wrapped"] else []
         yield [(", ".join(parts), "dim")]
+
+
+def _together(together: Together) -> Iterator[Line]:
+    who, seconds = "workers" if together.machines else "processes", format_duration(together.seconds)
+    yield [(f"{together.parts} {who}; the rate is that of the {seconds} in which all were at work", "dim")]
+    if together.machines:
+        spread, clocks = _ms(together.spread * 1e3), _ms(together.clocks * 1e3)
+        yield [(f"they began within {spread} ms, their clocks compared to within {clocks} ms", "dim")]
 
 
 def _file_name(path: str | None) -> str:
