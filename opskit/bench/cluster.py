@@ -24,6 +24,7 @@ from opskit.bench.scheduler import Gone, Place, Worker, quiet, workers_at
 from opskit.bench.shipment import Shipment
 from opskit.bench.transport import tls_context
 from opskit.errors import Misuse, OpskitError, Unable
+from opskit.outcome import ExitCode
 
 HEAD_START = 1_000_000_000  # ns from when all are ready to when all begin
 LOST_AFTER = 20.0  # seconds without an answer after which a worker counts as lost
@@ -84,7 +85,11 @@ async def _carried_out(
                 crew = _Crew(shipment, workers, observer)
                 return await crew.carried_out()
         except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+            raise OpskitError(
+                "interrupted before the start: nothing was sent",
+                code="interrupted",
+                exit_code=ExitCode.INTERRUPTED,
+            ) from None
 
 
 @dataclass

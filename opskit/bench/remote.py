@@ -57,6 +57,7 @@ class News:
 
 async def exchange(order: Order) -> News:
     """Take an order, answer with news."""
+    _spare_the_log()
     try:
         return await _exchange(order)
     except Exception:
@@ -65,6 +66,7 @@ async def exchange(order: Order) -> News:
 
 def clock() -> int:
     """ns on this worker's monotonic clock."""
+    _spare_the_log()
     return time.monotonic_ns()
 
 
@@ -75,7 +77,6 @@ async def _exchange(order: Order) -> News:
             del _agents[run]
         if order.plan is None:
             return News(unknown=True)
-        logging.getLogger(_TOLD_OF_EVERY_CALL).addFilter(_is_not_ours)
         agent = _agents[order.run] = _Agent(order.plan)
     news = await agent.answer(order)
     if agent.is_done:
@@ -83,8 +84,12 @@ async def _exchange(order: Order) -> News:
     return news
 
 
+def _spare_the_log() -> None:
+    """Keep our calls out of the worker's log: there are many, and the first has told that we are here."""
+    logging.getLogger(_TOLD_OF_EVERY_CALL).addFilter(_is_not_ours)
+
+
 def _is_not_ours(record: logging.LogRecord) -> bool:
-    """Whether a line of the worker's log tells of something else than our calls, of which there are many."""
     return record.args not in ((exchange.__name__,), (clock.__name__,))
 
 

@@ -5,13 +5,17 @@ Calls go to the workers outside of Dask's tasks: what is no task is never tried 
 
 import asyncio
 import logging
+import os
 import pkgutil
 import re
+import signal
 import sys
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,12 +23,14 @@ from urllib.parse import urlsplit
 from opskit import __version__
 from opskit.errors import Misuse, Unable, os_reason
 
-# Seconds. A scheduler has the first for each of three: to take a connection, to be one, to know its workers.
-ANSWERED_WITHIN = 3.0
-FIRST_WORKER_WITHIN = 2.0
-SSH_WITHIN = 10.0
+# Seconds
+CONNECTED_WITHIN = 4.0  # a scheduler, by TCP
+REACHED_WITHIN = 8.0  # a scheduler and its workers, until they have said what they are
+FIRST_WORKER_WITHIN = 2.0  # where there is none, one may be about to come
 STARTED_WITHIN = 120.0  # workers that are started here or over SSH
-_LOOK_FOR_WORKERS = 0.3
+SSH_WITHIN = 10.0
+CLOSED_WITHIN = 5.0
+_LOOK_EVERY = 0.3
 _HINT = "--cluster tcp://HOST:8786 (a scheduler that runs), local:4 (workers here), or ssh:FILE (a host a line)"
 _INSTALL = "pip install 'opskit[cluster]'"
 
@@ -86,13 +92,9 @@ def _host(place: str, text: str) -> Host:
 
 def require_extra(place: Place) -> None:
     """Raises Unable if what --cluster needs is not installed."""
-    try:
-        import distributed  # noqa: F401 — whether it can be
-
-        if place.hosts:
-            import asyncssh  # noqa: F401
-    except ImportError as error:
-        raise Unable(f"--cluster needs {error.name}", hint=_INSTALL, code="missing_extra") from error
+    for module in ("distributed", *(["asyncssh"] if place.hosts else [])):
+        if find_spec(module) is None:
+            raise Unable(f"--cluster needs {module}", hint=_INSTALL, code="missing_extra")
 
 
 @contextmanager
@@ -137,24 +139,40 @@ async def workers_at(place: Place) -> AsyncIterator[list[Worker]]:
         address = place.scheduler
         if address is None:
             address = await stack.enter_async_context(_started(place))
-        client = await stack.enter_async_context(_connected(address))
+        deadline = asyncio.get_running_loop().time() + REACHED_WITHIN
+        await _knock(address)
+        client = await stack.enter_async_context(_connected(address, deadline))
         try:
-            async with asyncio.timeout(ANSWERED_WITHIN):
+            async with asyncio.timeout_at(deadline):
                 names = await _known(client, address)
         except (OSError, TimeoutError) as error:
             raise Unable(f"the scheduler at {address} stopped answering", hint="its log may tell why") from error
         yield [Worker(name, client) for name in names]
 
 
+async def _knock(address: str) -> None:
+    """Whether anything listens there: Dask would try again and again, and not say what was wrong."""
+    url = urlsplit(address)
+    try:
+        async with asyncio.timeout(CONNECTED_WITHIN):
+            _, writer = await asyncio.open_connection(url.hostname, url.port)
+    except TimeoutError:
+        raise _no_scheduler(address, f"no answer within {CONNECTED_WITHIN:g} s") from None
+    except OSError as error:
+        # asyncio puts words of its own in the place of the system's.
+        known = error.errno is not None and error.errno > 0
+        raise _no_scheduler(address, os.strerror(error.errno or 0) if known else os_reason(error)) from error
+    writer.close()
+
+
 @asynccontextmanager
-async def _connected(address: str) -> AsyncIterator[Any]:
+async def _connected(address: str, deadline: float) -> AsyncIterator[Any]:
     from distributed import Client
 
-    await _knock(address)
-    client = Client(address, asynchronous=True, timeout=ANSWERED_WITHIN, set_as_default=False)
+    client = Client(address, asynchronous=True, timeout=REACHED_WITHIN, set_as_default=False)
     try:
         try:
-            async with asyncio.timeout(ANSWERED_WITHIN):
+            async with asyncio.timeout_at(deadline):
                 await client
         except Exception as error:
             raise Unable(
@@ -165,21 +183,8 @@ async def _connected(address: str) -> AsyncIterator[Any]:
         yield client
     finally:
         with suppress(Exception):
-            async with asyncio.timeout(ANSWERED_WITHIN):
+            async with asyncio.timeout(CLOSED_WITHIN):
                 await client.close()
-
-
-async def _knock(address: str) -> None:
-    """Whether anything listens there: Dask would try again and again, and not say what was wrong."""
-    url = urlsplit(address)
-    try:
-        async with asyncio.timeout(ANSWERED_WITHIN):
-            _, writer = await asyncio.open_connection(url.hostname, url.port)
-    except TimeoutError:
-        raise _no_scheduler(address, f"no answer within {ANSWERED_WITHIN:g} s") from None
-    except (OSError, ValueError, OverflowError) as error:
-        raise _no_scheduler(address, os_reason(error) if isinstance(error, OSError) else str(error)) from error
-    writer.close()
 
 
 def _no_scheduler(address: str, reason: str) -> Unable:
@@ -197,7 +202,7 @@ async def _started(place: Place) -> AsyncIterator[str]:
     try:
         try:
             async with asyncio.timeout(STARTED_WITHIN):
-                await cluster
+                await _start(cluster)
         except Exception as error:
             why = f"not within {STARTED_WITHIN:g} s" if isinstance(error, TimeoutError) else _reason(error)
             hint = "try `ssh HOST PYTHON -m opskit --version` for each host" if place.hosts else ""
@@ -205,8 +210,27 @@ async def _started(place: Place) -> AsyncIterator[str]:
         yield cluster.scheduler_address
     finally:
         with suppress(Exception):
-            async with asyncio.timeout(ANSWERED_WITHIN):
+            async with asyncio.timeout(CLOSED_WITHIN):
                 await cluster.close()
+
+
+async def _start(cluster: Any) -> None:
+    """Start it, deaf to Ctrl-C: a terminal sends that to all processes, and it is ours that tells the workers."""
+    resource_tracker.ensure_running()  # of multiprocessing, which would undo the next line when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which new processes inherit
+    try:
+        starting = asyncio.ensure_future(cluster)
+        while not starting.done() and signal.SIGINT not in signal.sigpending():
+            await asyncio.wait({starting}, timeout=_LOOK_EVERY)
+        if not starting.done():
+            starting.cancel()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)  # what was pending comes now
+    await starting
+    if hasattr(cluster.scheduler, "http_server"):  # it is in this process
+        cluster.scheduler.http_server.stop()
+        for nanny in cluster.workers.values():
+            nanny.close_gracefully()  # from now on: a worker that dies is not to come again
 
 
 def _reason(error: BaseException) -> str:
@@ -252,15 +276,16 @@ def _over_ssh(hosts: tuple[Host, ...]) -> Any:
 async def _known(client: Any, address: str) -> list[str]:
     """The addresses of all workers, once it is sure that they can do what is asked of them. Raises Unable."""
     versions = await client.get_versions()
-    patience = asyncio.get_running_loop().time() + FIRST_WORKER_WITHIN
+    clock = asyncio.get_running_loop().time
+    patience = clock() + FIRST_WORKER_WITHIN
     while not versions["workers"]:
-        if asyncio.get_running_loop().time() > patience:
+        if clock() > patience:
             raise Unable(
                 f"the scheduler at {address} has no workers",
                 hint=f"on each machine: dask worker {address} --nworkers auto --nthreads 1",
                 code="no_workers",
             )
-        await asyncio.sleep(_LOOK_FOR_WORKERS)
+        await asyncio.sleep(_LOOK_EVERY)
         versions = await client.get_versions()
     # Nothing of ours is called before it is known to be there.
     ours = await client.run(pkgutil.resolve_name, "opskit:__version__", on_error="return")
