@@ -50,10 +50,8 @@ def worker(
     args = ["worker", address, "--host", host, "--name", name, "--no-nanny", "--nthreads", "1", "--no-dashboard"]
     args += ["--dashboard-address", f"{host}:0", "--memory-limit", "0", "--local-directory", str(directory)]
     env = {"DASK_LOGGING__DISTRIBUTED": "debug", **(env or {})}
-    with _dask(directory / f"{name}.log", args, prefix, env, until="Registered to", python=python) as (
-        process,
-        log,
-    ):
+    log = directory / f"{name}.log"
+    with _dask(log, args, prefix, env, until="Registered to", python=python) as process:
         yield Started(process, log)
 
 

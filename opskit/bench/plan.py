@@ -210,11 +210,15 @@ def refuse_undividable(plan: Plan, shares: int, option: str) -> None:
             f"{option}, but only -c {plan.concurrency} requests at a time",
             hint=f"each needs one of its own: -c {shares}, or more",
         )
-    if plan.requests is not None and not Path(plan.requests.path).is_file():
+    if plan.requests is not None and _is_pipe(plan.requests.path):
         raise Misuse(
             f"{option}: each takes its own lines of the -R file, and {plan.requests.path} is a pipe",
             hint="write the requests to a file first",
         )
+
+
+def _is_pipe(path: str) -> bool:
+    return path == "-" or Path(path).is_fifo() or Path(path).is_char_device()
 
 
 def with_seeds(plan: Plan) -> Plan:
