@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opskit.bench.feed import KEPT, PIECE, Fed, Piece, pieces
@@ -64,7 +64,8 @@ def write(path: Path, form: str, words: list[str]) -> Path:
 
 @pytest.mark.parametrize("form", ["lines", "urls", "jsonl", "access-log"])
 @pytest.mark.parametrize("order", ["sequential", "random", "once"])
-@given(count=st.integers(1, 40), shares=st.integers(1, 7), asked=st.integers(1, 120))
+@settings(max_examples=15)
+@given(count=st.integers(1, 12), shares=st.integers(1, 4), asked=st.integers(1, 30))
 def test_what_is_sent_is_what_would_have_been_read(
     tmp_path_factory: pytest.TempPathFactory, form: str, order: str, count: int, shares: int, asked: int
 ) -> None:
