@@ -46,12 +46,11 @@ def worker(
     env: Mapping[str, str] | None = None,
     python: Sequence[str] = (sys.executable,),
 ) -> Iterator[Started]:
-    """`dask worker` without a nanny: what is killed stays dead. It logs all that it can."""
+    """`dask worker` without a nanny: what is killed stays dead."""
     args = ["worker", address, "--host", host, "--name", name, "--no-nanny", "--nthreads", "1", "--no-dashboard"]
     args += ["--dashboard-address", f"{host}:0", "--memory-limit", "0", "--local-directory", str(directory)]
-    env = {"DASK_LOGGING__DISTRIBUTED": "debug", **(env or {})}
     log = directory / f"{name}.log"
-    with _dask(log, args, prefix, env, until="Registered to", python=python) as process:
+    with _dask(log, args, prefix, env or {}, until="Registered to", python=python) as process:
         yield Started(process, log)
 
 

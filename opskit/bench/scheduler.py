@@ -139,8 +139,10 @@ async def workers_at(place: Place) -> AsyncIterator[list[Worker]]:
         address = place.scheduler
         if address is None:
             address = await stack.enter_async_context(_started(place))
-        deadline = asyncio.get_running_loop().time() + REACHED_WITHIN
         await _knock(address)
+        import distributed  # noqa: F401 — takes a second, which is not to be taken from the scheduler's time
+
+        deadline = asyncio.get_running_loop().time() + REACHED_WITHIN
         client = await stack.enter_async_context(_connected(address, deadline))
         try:
             async with asyncio.timeout_at(deadline):
