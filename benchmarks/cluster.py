@@ -36,6 +36,7 @@ def bench(*args: str) -> tuple[Any, float]:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    os.environ["DASK_LOGGING__DISTRIBUTED"] = "error"
     echo, port = free_port(), free_port()
     url, cluster = f"http://127.0.0.1:{echo}/search?q=", ["--cluster", f"tcp://127.0.0.1:{port}"]
     with ExitStack() as stack:

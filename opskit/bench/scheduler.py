@@ -28,6 +28,7 @@ CONNECTED_WITHIN = 4.0  # a scheduler, by TCP
 REACHED_WITHIN = 8.0  # a scheduler and its workers, until they have said what they are
 FIRST_WORKER_WITHIN = 2.0  # where there is none, one may be about to come
 STARTED_WITHIN = 120.0  # workers that are started here or over SSH
+COME_WITHIN = 30.0  # those workers to their scheduler
 SSH_WITHIN = 10.0
 CLOSED_WITHIN = 5.0
 _LOOK_EVERY = 0.3
@@ -56,6 +57,11 @@ class Place:
     scheduler: str | None = None
     local: int = 0
     hosts: tuple[Host, ...] = ()
+
+    @property
+    def workers(self) -> int:
+        """How many there are to be at the least."""
+        return self.local or len(self.hosts) or 1
 
 
 def parse_place(text: str) -> Place:
@@ -142,11 +148,12 @@ async def workers_at(place: Place) -> AsyncIterator[list[Worker]]:
         await _knock(address)
         import distributed  # noqa: F401 — takes a second, which is not to be taken from the scheduler's time
 
-        deadline = asyncio.get_running_loop().time() + REACHED_WITHIN
+        # Those that were started here have said so, but may not have come to their scheduler yet.
+        deadline = asyncio.get_running_loop().time() + (REACHED_WITHIN if place.scheduler else STARTED_WITHIN)
         client = await stack.enter_async_context(_connected(address, deadline))
         try:
             async with asyncio.timeout_at(deadline):
-                names = await _known(client, address)
+                names = await _known(client, address, place)
         except (OSError, TimeoutError) as error:
             raise Unable(f"the scheduler at {address} stopped answering", hint="its log may tell why") from error
         yield [Worker(name, client) for name in names]
@@ -275,18 +282,14 @@ def _over_ssh(hosts: tuple[Host, ...]) -> Any:
     )
 
 
-async def _known(client: Any, address: str) -> list[str]:
+async def _known(client: Any, address: str, place: Place) -> list[str]:
     """The addresses of all workers, once it is sure that they can do what is asked of them. Raises Unable."""
     versions = await client.get_versions()
     clock = asyncio.get_running_loop().time
-    patience = clock() + FIRST_WORKER_WITHIN
-    while not versions["workers"]:
+    patience = clock() + (FIRST_WORKER_WITHIN if place.scheduler else COME_WITHIN)
+    while len(versions["workers"]) < place.workers:
         if clock() > patience:
-            raise Unable(
-                f"the scheduler at {address} has no workers",
-                hint=f"on each machine: dask worker {address} --nworkers auto --nthreads 1",
-                code="no_workers",
-            )
+            raise _too_few(len(versions["workers"]), address, place)
         await asyncio.sleep(_LOOK_EVERY)
         versions = await client.get_versions()
     # Nothing of ours is called before it is known to be there.
@@ -294,6 +297,20 @@ async def _known(client: Any, address: str) -> list[str]:
     for mismatch in _mismatches(versions, ours):
         raise mismatch
     return list(versions["workers"])
+
+
+def _too_few(workers: int, address: str, place: Place) -> Unable:
+    if place.scheduler:
+        return Unable(
+            f"the scheduler at {address} has no workers",
+            hint=f"on each machine: dask worker {address} --nworkers auto --nthreads 1",
+            code="no_workers",
+        )
+    return Unable(
+        f"only {workers} of {place.workers} workers came to the scheduler at {address}",
+        hint="can every host reach the first one, at any port?",
+        code="no_workers",
+    )
 
 
 def _mismatches(versions: Mapping[str, Any], opskits: Mapping[str, object]) -> Iterator[Unable]:
