@@ -15,6 +15,7 @@ DEBIAN_PACKAGE = {
     "curl": "curl",
     "named": "bind9",
     "xmllint": "libxml2-utils",
+    "sshd": "openssh-server",
     "prove": "perl",
     "ps": "procps",
     "ip": "iproute2",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from opskit.bench.repeating import Sides
     from opskit.bench.results import Results
     from opskit.bench.rows import RowSpool
+    from opskit.bench.scheduler import Place
     from opskit.console import Stdout
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -108,6 +109,7 @@ def bench(
     precision: Annotated[str, typer.Option("--precision", metavar="PERCENT", help="How closely --find-rate looks.")] = "2%",
     warmup: Annotated[str | None, typer.Option("--warmup", metavar="TIME", help="Send this long before the run, and leave it out of the figures.")] = None,
     processes: Annotated[str, typer.Option("--processes", metavar="N", help="So many processes share the run; auto is one a core.")] = "1",
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="PLACE", help="Workers of a Dask cluster share the run: tcp://HOST:8786, local:4, or ssh:FILE with a host a line.")] = None,
     junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a case for each --fail-if.")] = None,
     http2: Annotated[bool, typer.Option("--http2", help="HTTP/2: by ALPN for https, at once for http. Connections are kept.")] = False,
     streams: Annotated[int | None, typer.Option("--streams", metavar="N", help="With --http2: of the -c requests, N share a connection. [1]")] = None,
@@ -202,7 +204,7 @@ def bench(
     if find_rate:
         several.refuse_beside("--find-rate", {
             "--rate": rate, "-n": number, "-t": seconds, "--warmup": warmup, "--repeat": repeat, "--save": save,
-            "--baseline": baseline, "--against": against, "--fail-if": fail_if, "--processes": processes != "1",
+            "--baseline": baseline, "--against": against, "--fail-if": fail_if, "--processes": processes != "1", "--cluster": cluster,
             "--arrivals": arrivals != "even", "--order once": order == "once", "--html": page,
             **one_run,
         })  # fmt: skip
@@ -211,13 +213,17 @@ def bench(
         return several.searched(plan, search, quiet=quiet or as_json, as_json=as_json)
     times, tolerated = several.times_of(repeat, against), parse_share(tolerance, "--tolerance")
     before = read_baseline(baseline, run_facts(plan, 0.0), tolerance=tolerated, force=force) if baseline else None
-    crew = _processes(processes, plan, one_only=bool(gnuplot or save_failures or script) or verbosity >= 2)
+    one_only = bool(gnuplot or save_failures or script) or verbosity >= 2
+    place = _place(cluster, processes, plan, one_only=one_only)
+    crew = _processes(processes, plan, one_only=one_only)
     for path in filter(None, (save, csv, gnuplot, junit, save_failures)):
         require_writable(path)
     _require_page(page)
     _warn_of_ports(plan)
     if against or times > 1:
-        several.refuse_beside("--against" if against else "--repeat", {**one_run, "-v": verbosity >= 2})
+        several.refuse_beside(
+            "--against" if against else "--repeat", {**one_run, "-v": verbosity >= 2, "--cluster": cluster}
+        )
         several.refuse_a_pipe(plan, "--repeat")
         second = _against(plan, against, baseline)
         sides = several.measure_in_turn(plan, times, second, crew, quiet=quiet or as_json)
@@ -231,7 +237,11 @@ def bench(
         return several.repeated(sides, before, thresholds, unkept, as_json=as_json)
     watch = progress(plan, quiet=quiet or as_json)
     rows, failing = _row_spool(gnuplot), _failing(save_failures)
-    if crew > 1:
+    if place is not None:
+        from opskit.bench.cluster import carry_out_on_cluster
+
+        results, error = carry_out_on_cluster(plan, place, observer=watch, interrupts=stop_on_interrupt)
+    elif crew > 1:
         from opskit.bench.processes import carry_out_divided
 
         results, error = carry_out_divided(plan, crew, observer=watch, interrupts=stop_on_interrupt)
@@ -589,18 +599,39 @@ def _warn_of_ports(plan: "Plan") -> None:
         warn(f"this run may run out of ports: {ports.evidence()}", "-k keeps connections")
 
 
+def _place(text: str | None, processes: str, plan: "Plan", *, one_only: bool) -> "Place | None":
+    if text is None:
+        return None
+    from opskit.bench.cluster import refuse_unshippable
+    from opskit.bench.scheduler import parse_place, require_extra
+    from opskit.errors import Misuse
+
+    place = parse_place(text)
+    if processes != "1":
+        raise Misuse(
+            "--cluster and --processes exclude each other: a worker is one process",
+            hint="start as many workers on a machine as it has cores: dask worker ADDRESS --nworkers auto --nthreads 1",
+        )
+    if one_only:
+        raise Misuse("-g and -v tell of every request, and need one process", hint="leave --cluster out")
+    refuse_unshippable(plan)
+    require_extra(place)
+    return place
+
+
 def _processes(text: str, plan: "Plan", *, one_only: bool) -> int:
     from opskit.errors import Misuse
 
     if text == "1":
         return 1
-    from opskit.bench.processes import cores, refuse_undividable
+    from opskit.bench.plan import refuse_undividable
+    from opskit.bench.processes import cores
 
     number = min(cores(), plan.concurrency) if text == "auto" else int(text) if text.isdecimal() else 0
     if number < 1:
         raise Misuse(f"--processes {text}: not a number of processes", hint="--processes 2, or auto")
     if number > 1:
-        refuse_undividable(plan, number)
+        refuse_undividable(plan, number, f"--processes {number}")
         if one_only:
             raise Misuse("-g, -v, --save-failures and --script need one process", hint="leave --processes out")
     return number

@@ -11,7 +11,7 @@ import pytest
 from tests.command import opskit
 from tests.nginx import Nginx
 from tests.programs import need
-from tests.scripted import OK, Peer, Script, scripted
+from tests.scripted import OK, Peer, Script, answers, scripted
 
 SET = b"HTTP/1.1 200 OK\r\n%sContent-Length: 2\r\n\r\nok"
 
@@ -187,9 +187,7 @@ def test_redirects_to_elsewhere_take_the_cookies_of_there() -> None:
 
 def test_cookies_are_shown_nowhere(tmp_path: Path) -> None:
     har, run = tmp_path / "failures.har", tmp_path / "run.json"
-    with scripted(
-        lambda peer: [peer.send(SET % b"Set-Cookie: sid=s3cret\r\n") for _ in peer.requests()]
-    ) as server:
+    with scripted(answers(SET % b"Set-Cookie: sid=s3cret\r\n", then="keep")) as server:
         ran = opskit(
             "bench", "-k", "-n", "4", "-v", "3", "--cookies", "--check", "status=500", "--save-failures", str(har),
             "--save", str(run), server.url,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from opskit.bench.histogram import Histogram, Summary, cell_bounds, summarise
-from opskit.bench.results import MEANING, Failure, Http2Facts, Results, Stop
+from opskit.bench.results import MEANING, Failure, Http2Facts, Results, Stop, Together
 from opskit.bench.thresholds import judged
 from opskit.bench.verdict import findings, is_valid
 from opskit.units import format_duration, format_size
@@ -66,8 +66,7 @@ def heading(results: Results) -> Iterator[Line]:
         warmup = results.warmup
         yield [(f"after a warm-up of {warmup.seconds:g} s, {warmup.requests:,} requests left out", "dim")]
     if results.together is not None:
-        shares, seconds = results.together.parts, format_duration(results.together.seconds)
-        yield [(f"{shares} processes; the rate is that of the {seconds} in which all were at work", "dim")]
+        yield from _together(results.together)
     file = results.requests_file
     if file is not None:
         parts = [f"{file['lines']:,} lines of {_file_name(run.requests_file)}"]
@@ -82,6 +81,14 @@ def _sharing(results: Results) -> str:
     if streams:
         return f"HTTP/2 with {streams} stream{'s' if streams > 1 else ''} a connection"
     return "kept alive" if results.run.keep_alive else "a connection each"
+
+
+def _together(together: Together) -> Iterator[Line]:
+    who, seconds = "workers" if together.machines else "processes", format_duration(together.seconds)
+    yield [(f"{together.parts} {who}; the rate is that of the {seconds} in which all were at work", "dim")]
+    if together.machines:
+        spread, clocks = milliseconds(together.spread * 1e3), milliseconds(together.clocks * 1e3)
+        yield [(f"they began within {spread} ms, their clocks compared to within {clocks} ms", "dim")]
 
 
 def _file_name(path: str | None) -> str:
