@@ -48,7 +48,7 @@ def run(version: str, payload: Path, work: Path, disks: Sequence[Disk], timeout:
     _allocate(brought, 64 << 20)
     arguments = [
         "qemu-system-x86_64", *accelerator(),
-        "-smp", "2", "-m", "2048", "-nographic", "-nic", "none", "-no-user-config",
+        "-smp", "1", "-m", "2048", "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
         "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"),
         "-append", "root=/dev/vda rw console=ttyS0 quiet panic=5 systemd.show_status=0 mitigations=off",
         "-drive", f"file={image / 'disk.img'},if=virtio,format=raw,snapshot=on,cache=unsafe",

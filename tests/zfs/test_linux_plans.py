@@ -64,7 +64,7 @@ def test_md_is_the_default_and_swap_is_kept() -> None:
     assert argv[1].startswith("mkswap -U ")
     assert argv[2:] == [
         "swapon /dev/md/swap",
-        "swapoff /dev/sda2",
+        "swapoff /dev/disk/by-id/ata-a-part2",
         "wipefs --all --types swap /dev/disk/by-id/ata-a-part2",
         "mdadm /dev/md/swap --add /dev/disk/by-id/ata-a-part2",
     ]
@@ -102,6 +102,15 @@ def test_the_properties_of_the_volume() -> None:
     assert "ashift=13" in next(line for line in commands(ready) if line.startswith("zpool create"))
 
 
+@pytest.mark.parametrize("order", ["keep-swap", "release-first"])
+def test_no_command_stands_on_a_node_that_a_reboot_may_give_to_another_disk(order: str) -> None:
+    for wish in ({}, {"method": "zvol", "accept_deadlock_risk": True}):
+        ready = made(active(), "sda2", "sdb2", order=order, allow_less_swap=True, **wish)
+        told = [arg for s in ready.steps for a in (*s.do, *s.undo) for arg in a.args]
+        told += [arg for s in ready.steps for c in (*s.needs, *s.done, *s.undo_needs) for arg in c.args]
+        assert not [word for word in told if word.startswith("/dev/sd")]
+
+
 def test_release_first_falls_and_says_so() -> None:
     ready = made(active(), "sda2", "sdb2", order="release-first", allow_less_swap=True)
     assert ready.swap_lowest == 0
@@ -121,7 +130,7 @@ def test_the_script_is_sound_shell(wish: dict[str, object], tmp_path: Path) -> N
     text = script(made(active(priority=3), "sda2", "sdb2", **wish), Linux())
     (tmp_path / "plan.sh").write_text(text)
     assert subprocess.run(["sh", "-n", tmp_path / "plan.sh"]).returncode == 0
-    assert text.index("swapon -p 3") < text.index("swapoff /dev/sda2")
+    assert text.index("swapon -p 3") < text.index("swapoff /dev/disk/by-id/ata-a-part2")
 
 
 def test_an_array_with_a_boot_line_on_a_side_is_degraded() -> None:

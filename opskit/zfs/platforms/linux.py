@@ -78,6 +78,10 @@ class Linux:
     def name_for_commands(self, device: Slice) -> str:
         return device.stable or device.path
 
+    def name_for_swap(self, device: Slice, swap: Swap) -> str:
+        """The lasting one: the next boot may give sda to another disk, and an undo may come after it."""
+        return self.name_for_commands(device)
+
     def node(self, pool: str, volume: str) -> str:
         return f"/dev/zvol/{pool}/{volume}"
 
