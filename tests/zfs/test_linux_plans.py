@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from opskit.errors import OpskitError
+from opskit.zfs import show
 from opskit.zfs.facts import Array, Facts, Leaf, Memory, Slice, Swap, Use
 from opskit.zfs.health import health
 from opskit.zfs.planner import plan
@@ -78,7 +79,7 @@ def test_the_priority_of_the_old_swap_is_the_new_ones() -> None:
 
 
 def test_a_zvol_wants_its_risk_accepted_and_gets_an_ordered_unit() -> None:
-    with pytest.raises(OpskitError, match="can deadlock linux") as refused:
+    with pytest.raises(OpskitError, match="can deadlock Linux") as refused:
         made(active(), "sda2", "sdb2", method="zvol")
     assert refused.value.exit_code == 3
     ready = made(active(), "sda2", "sdb2", method="zvol", accept_deadlock_risk=True)
@@ -117,6 +118,14 @@ def test_release_first_falls_and_says_so() -> None:
     assert any("falls to 0 B" in warning for warning in ready.warnings)
     names = [step.name for step in ready.steps]
     assert names.index("release-sda2") < names.index("create-array")
+
+
+@pytest.mark.parametrize("wish", [{}, {"method": "zvol", "accept_deadlock_risk": True}], ids=["md", "zvol"])
+def test_a_plan_fits_80_columns_and_keeps_options_with_their_values(wish: dict[str, object]) -> None:
+    text = show.plan(made(active(), "sda2", "sdb2", **wish))
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+    assert " -o \\\n" not in text
+    assert "take the line out again" in text
 
 
 def test_nothing_is_ever_forced() -> None:

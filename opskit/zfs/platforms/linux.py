@@ -113,7 +113,7 @@ class Linux:
         """An fstab line; for a volume a drop-in too, because systemd orders swap units after nothing of ZFS
         by itself and ignores x-systemd.requires on swap lines."""
         options = ",".join(("nofail", *(() if priority is None else (f"pri={priority}",))))
-        comment = f"# opskit:{plan_id} mirrored swap: `opskit zfs swap-mirror status` tells how it is"
+        comment = f"# opskit:{plan_id} mirrored swap: opskit zfs swap-mirror status"
         if method == "md":
             uuid = md_uuid(plan_id)
             lines = [
