@@ -46,7 +46,7 @@ class Linux:
         signatures = _signatures(machine, [s.path for s in slices if not _busy(s)] + nodes)
         volumes = tuple(replace(v, signature=_first(signatures.get(v.node, ()))) for v in volumes)
         arrays = tuple(replace(a, signature=_first(signatures.get(a.node, ()))) for a in arrays)
-        slices = [_with_signatures(s, signatures.get(s.path, ())) for s in slices]
+        slices = [_with_signatures(s, signatures.get(s.path)) for s in slices]
         slices = common.with_pool_uses(slices, pools)
         slices = common.with_labels(machine, slices, only_signed=True)
         slices = common.with_digests(machine, common.with_boot_uses(slices, files), named)
@@ -353,29 +353,28 @@ def _busy(item: Slice) -> bool:
 
 
 def _signatures(machine: Machine, paths: list[str]) -> dict[str, tuple[str, ...]]:
-    """What low-level probing finds on each device; udev's memory of it can be stale."""
+    """What low-level probing finds on each device, nothing included; udev's memory of it can be stale."""
     if not machine.is_root() or not paths or not machine.has("wipefs"):
         return {}
     text = common.text_of(machine, "wipefs", "--no-act", "--json", *paths)
-    if not text.strip():
-        return {}
     try:
-        entries = json.loads(text)["signatures"]
+        entries = json.loads(text)["signatures"] if text.strip() else []
     except (ValueError, KeyError) as error:
         raise zpool.unknown("wipefs", text) from error
     by_name = {path.rpartition("/")[2]: path for path in paths}
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {path: [] for path in paths}
     for entry in entries:
         word = f"swap:{entry['uuid']}" if entry["type"] == "swap" else entry["type"]
-        found.setdefault(by_name[entry["device"]], []).append(word)
+        found[by_name[entry["device"]]].append(word)
     return {path: tuple(dict.fromkeys(words)) for path, words in found.items()}
 
 
-def _with_signatures(item: Slice, words: tuple[str, ...]) -> Slice:
-    """A signature of something else is a use that only a named consent sets aside."""
+def _with_signatures(item: Slice, words: tuple[str, ...] | None) -> Slice:
+    """A signature of something else is a use that only a named consent sets aside. Without `words` nobody
+    could probe, and what lsblk has from udev is all there is."""
     if _busy(item):
         return item
-    kinds = tuple(word.partition(":")[0] for word in words) if words else item.signatures
+    kinds = item.signatures if words is None else tuple(word.partition(":")[0] for word in words)
     strange = [kind for kind in kinds if kind not in ("swap", "zfs_member")]
     uses = item.uses
     if strange and not uses:
