@@ -10,6 +10,12 @@ from pathlib import Path
 
 BUILD = Path(__file__).with_name("build-image.sh")
 SECTOR = 512
+# What is needed comes first, and what the guest has no use for is not looked for: probing takes most of a boot.
+BOOT = (
+    "root=/dev/vda rw console=ttyS0 quiet panic=5 systemd.show_status=0 mitigations=off "
+    "modules-load=virtio_scsi,sd_mod,zfs "
+    "module_blacklist=ata_piix,ata_generic,pata_acpi,psmouse,pcspkr,i2c_piix4,floppy,parport_pc,raid456,raid6_pq"
+)
 KVM = ("-accel", "kvm", "-cpu", "host")
 
 
@@ -52,7 +58,7 @@ def run(version: str, payload: Path, work: Path, disks: Sequence[Disk], timeout:
         "qemu-system-x86_64", *accelerator(image / "vmlinuz"),
         "-smp", "1", "-m", "2048", "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
         "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"),
-        "-append", "root=/dev/vda rw console=ttyS0 quiet panic=5 systemd.show_status=0 mitigations=off",
+        "-append", BOOT,
         "-drive", f"file={image / 'disk.img'},if=virtio,format=raw,snapshot=on,cache=unsafe",
         "-drive", f"file={handed},if=virtio,format=raw,readonly=on",
         "-drive", f"file={brought},if=virtio,format=raw",

@@ -112,7 +112,9 @@ class Linux:
     def persist(self, facts: Facts, plan_id: str, method: str, target: str, priority: int | None) -> Persistence:
         """An fstab line; for a volume a drop-in too, because systemd orders swap units after nothing of ZFS
         by itself and ignores x-systemd.requires on swap lines."""
-        options = ",".join(("nofail", *(() if priority is None else (f"pri={priority}",))))
+        # A pool or an array that assembles slowly still becomes swap; with nofail no boot waits for it.
+        priorities = () if priority is None else (f"pri={priority}",)
+        options = ",".join(("nofail", *priorities, "x-systemd.device-timeout=300"))
         comment = f"# opskit:{plan_id} mirrored swap: opskit zfs swap-mirror status"
         if method == "md":
             uuid = md_uuid(plan_id)
@@ -124,7 +126,7 @@ class Linux:
             cleaning: tuple[Action, ...] = ()
             seen: tuple[Condition, ...] = ()
         else:
-            lines = [("/etc/fstab", f"{target} none swap {options},x-systemd.device-timeout=90 0 0")]
+            lines = [("/etc/fstab", f"{target} none swap {options} 0 0")]
             drop_in = drop_in_path(target)
             text = drop_in_text(plan_id)
             extra, cleaning = (Action("write", (drop_in, text)),), (Action("delete", (drop_in,)),)

@@ -14,7 +14,7 @@ quick = pytest.mark.quick
 @quick
 @pytest.mark.parametrize("pool", ["swap", "swapmd"])
 def test_the_mirror_is_active_after_the_reboot(pool: str) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 330
     while len(host.swaps()) < 2 and time.monotonic() < deadline:
         time.sleep(1)
     report = opskit("verify", "--after-reboot", "--pool", pool, "--json").data

@@ -20,7 +20,7 @@ sync
 if ls tests/vm/guest/boot$((boot + 1))_*.py >/dev/null 2>&1 && [ -e $state/go-on ]; then
   systemctl reboot
 else
-  journalctl -b --no-pager -p warning >$state/results/journal 2>&1
+  journalctl -b --no-pager -o short-monotonic >$state/results/journal 2>&1
   tar -cf /dev/vdc -C $state/results .
   systemctl poweroff
 fi
