@@ -28,6 +28,7 @@ DEBIAN_PACKAGE = {
     "avr-gcc": "gcc-avr",
     "qemu-system-x86_64": "qemu-system-x86",
     "mke2fs": "e2fsprogs",
+    "zfs-fuse": "zfs-fuse",
 }
 
 
