@@ -134,11 +134,14 @@ def bench(
       opskit bench -n 5000 -c 20 -k -R queries.txt http://127.0.0.1:8080/search?q=
       opskit bench -t 30s -c 50 -k http://127.0.0.1:8080/
       opskit bench -R urls.txt          every URL in the file once
-      opskit bench -k -t 30s -c 50 --rate 500 --fail-if 'p99 > 250ms' http://127.0.0.1:8080/
-      opskit bench -k --find-rate 'p99 < 200ms' http://127.0.0.1:8080/
-      opskit bench -k -n 20000 -c 20 --repeat 10 --save old.json http://127.0.0.1:8080/
-      opskit bench -k -n 20000 -c 20 --repeat 10 --baseline old.json http://127.0.0.1:8080/
       opskit bench --json -n 1000 http://127.0.0.1:8080/ | jq .data.rate
+
+    \b
+      URL=http://127.0.0.1:8080/
+      opskit bench -k -t 30s -c 50 --rate 500 --fail-if 'p99 > 250ms' $URL
+      opskit bench -k --find-rate 'p99 < 200ms' $URL
+      opskit bench -k -n 20000 -c 20 --repeat 10 --save old.json $URL
+      opskit bench -k -n 20000 -c 20 --repeat 10 --baseline old.json $URL
 
     Exit codes: 0 the run was carried out, whatever the server answered; 1 a
     --fail-if held, it is worse than the baseline, or no rate holds; 2 the
