@@ -192,8 +192,7 @@ class _Agent:
         if self._stopped:
             session.interrupt()
         part = session.carry_out(self._begin)
-        begun = part.begun or time.monotonic_ns()  # not at all if it was stopped before
-        return replace(part, results=replace(part.results, ports=ports), begun=begun)
+        return replace(part, results=replace(part.results, ports=ports))
 
     def tick(self, ended: int, failed: int, seconds: float) -> None:
         self._counts = (ended, failed)

@@ -71,7 +71,8 @@ class Session:
         engine = self._engine
         clocks = time.time() - time.monotonic_ns() / 1e9
         engine.run(at)
-        results = _results(self._plan, engine, self._tally, clocks + engine.begun / 1e9)
+        begun = engine.begun or time.monotonic_ns()  # it did not begin if it was stopped before
+        results = _results(self._plan, engine, self._tally, clocks + begun / 1e9)
         results = _with_checks(results, self._inspection)
         if self._dialer.sessions is not None:
             results = replace(results, resumed=self._dialer.sessions.resumed)
@@ -79,7 +80,7 @@ class Session:
         if self._script is not None:
             results = _with_script(results, self._script)
             error = self._script.error or error
-        return Part(results, engine.recorder.series, engine.begun, self._tally, error)
+        return Part(results, engine.recorder.series, begun, self._tally, error)
 
 
 def carry_out(
