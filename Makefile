@@ -25,7 +25,7 @@ setup: .venv/.tested ## .venv with opskit and everything its tests use
 
 .venv/.tested: .venv/.ready
 	@echo "adding what the tests use (once; about a minute)" >&2
-	@$(BIN)/pip install -q --group dev -e '.[pypi]'
+	@$(BIN)/pip install -q --group dev -e '.[pypi,cluster]'
 	@touch $@
 
 demo: .venv/.ready ## a real server, a file of requests, 20 000 requests, the report

@@ -1,7 +1,8 @@
 """`opskit pypi serve` beside nginx, pypiserver, proxpi and devpi-server on the same files.
 
 Run: python -m benchmarks.index [--quick]. Servers run on core 0, clients on core 1; every ratio is the median
-of interleaved rounds. Needs nginx and wrk; peers that are not installed are left out and named.
+of interleaved rounds, or of rounds with both at once where two of ours are compared. Needs nginx and wrk; peers
+that are not installed are left out and named.
 """
 
 import argparse
@@ -42,19 +43,52 @@ def fill(directory: Path, projects: int, versions: int) -> None:
             (directory / wheel_name(name, f"1.{version}")).write_bytes(body)
 
 
-def rate(url: str, *, accept: str = JSON, seconds: int = 2, headers: tuple[str, ...] = ()) -> float:
-    """Requests a second, by wrk on the client's core; wrong answers count for nothing."""
+def load(url: str, *, accept: str = JSON, seconds: int = 2, headers: tuple[str, ...] = ()) -> list[str]:
+    """wrk on the client's core, asking for one page."""
     words = [*CLIENT, "wrk", "-t1", "-c16", f"-d{seconds}", "-H", f"Accept: {accept}"]
-    for header in headers:
-        words += ["-H", header]
-    out = subprocess.run([*words, url], capture_output=True, text=True, check=True).stdout
+    return [*words, *(word for header in headers for word in ("-H", header)), url]
+
+
+def rate(url: str, *, accept: str = JSON, seconds: int = 2) -> float:
+    """Requests a second; wrong answers count for nothing."""
+    words = load(url, accept=accept, seconds=seconds)
+    return _requests_a_second(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+
+def _requests_a_second(out: str) -> float:
     assert "Non-2xx" not in out, out
     return float(next(line for line in out.splitlines() if "Requests/sec" in line).split()[1])
 
 
+def together(one: list[str], other: list[str], rounds: int = 7) -> tuple[float, float, float]:
+    """The median of ratios one/other with both under load at once, and both medians.
+
+    Two processes of equal rights share the server's core in equal parts, so the ratio is that of their costs,
+    and whatever else the machine does slows both alike.
+    """
+    pairs = []
+    for _ in range(rounds):
+        running = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for words in (one, other)]
+        pairs.append(tuple(_requests_a_second(process.communicate()[0]) for process in running))
+    return (
+        statistics.median(a / b for a, b in pairs),
+        statistics.median(a for a, _ in pairs),
+        statistics.median(b for _, b in pairs),
+    )
+
+
 def ratio(one: Callable[[], float], other: Callable[[], float], rounds: int = 5) -> tuple[float, float, float]:
-    """The median of ratios one/other of interleaved rounds, and both medians."""
-    pairs = [(one(), other()) for _ in range(rounds)]
+    """The median of ratios one/other of interleaved rounds, and both medians.
+
+    The order turns with each round: whatever slows the machine down meanwhile falls on both alike.
+    """
+    pairs = []
+    for number in range(rounds):
+        if number % 2:
+            second, first = other(), one()
+        else:
+            first, second = one(), other()
+        pairs.append((first, second))
     return (
         statistics.median(a / b for a, b in pairs),
         statistics.median(a for a, _ in pairs),
@@ -145,7 +179,7 @@ def pages(work: Path, small: Path, big: Path | None) -> None:
         if big is not None:
             with ours(big) as other:
                 url_ = f"{other.url}/simple/pkg7/"
-                value, mine, theirs = ratio(lambda: rate(url_), lambda: rate(page))
+                value, mine, theirs = together(load(url_, seconds=4), load(page, seconds=4))
             verdict("100 000 files against 1 000", value, 0.9, note=f"{mine:.0f}/s, {theirs:.0f}/s")
         peers(work, small, page)
     protected(work, small)
@@ -233,9 +267,10 @@ def protected(work: Path, directory: Path) -> None:
     users.write_text("ann:" + bcrypt.hashpw(b"word", bcrypt.gensalt(12)).decode() + "\n")
     with ours(directory) as open_, ours(directory, "-P", str(users), "-a", "list,download,update") as closed:
         basic = "Authorization: Basic YW5uOndvcmQ="
-        value, mine, theirs = ratio(
-            lambda: rate(f"{closed.url}/simple/pkg7/", headers=(basic,)),
-            lambda: rate(f"{open_.url}/simple/pkg7/"),
+        until(lambda: closed.http.get("/simple/pkg99/", auth=("ann", "word")).status_code == 200, 60)
+        value, mine, theirs = together(
+            load(f"{closed.url}/simple/pkg7/", headers=(basic,), seconds=4),
+            load(f"{open_.url}/simple/pkg7/", seconds=4),
         )
     verdict("password-protected page against open", value, 0.8, note=f"{mine:.0f}/s, {theirs:.0f}/s")
 

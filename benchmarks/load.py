@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.measure import OPSKIT, Spent, need, ratio_row, running, spend, write_numbers
+from benchmarks.measure import OPSKIT, Spent, need, ratio_row, running, spend, terminal, write_numbers
 
 SECONDS = "2"  # a run of wrk and hey; the others get a number of requests that takes about as long
 
@@ -99,6 +99,22 @@ def keep_alive(site: Site, rounds: int) -> list[str]:
         ratio_row("keep-alive: requests/s against wrk", found["opskit"].rate, found["wrk"].rate, "none"),
         ratio_row("keep-alive: requests/s against hey", found["opskit"].rate, found["hey"].rate, "none"),
         ratio_row("keep-alive: CPU a request against wrk", found["opskit"].cpu, found["wrk"].cpu, "<= 1.3"),
+    ]
+
+
+def live_view(site: Site, rounds: int) -> list[str]:
+    """The same run on a terminal, with the live view and without."""
+    count = 300_000
+    args = ["bench", "--format", "ab", "-k", f"-n{count}", "-c50", "-R", str(site.lines), f"{site.http}/1k.bin?q="]
+    with terminal() as shown:
+        clients: list[Client] = [
+            ("with", lambda: spend(["env", "TERM=xterm", *OPSKIT, *args], stderr=shown), AB_RATE, count),
+            ("without", lambda: spend(["env", "TERM=xterm", *OPSKIT, *args, "-q"], stderr=shown), AB_RATE, count),
+        ]
+        found = measure("keep-alive on a terminal, with the live view and without", clients, rounds)
+    return [
+        ratio_row("live view: requests/s against without", found["with"].rate, found["without"].rate, ">= 0.99"),
+        ratio_row("live view: CPU a request against without", found["with"].cpu, found["without"].cpu, "<= 1.01"),
     ]
 
 
@@ -211,6 +227,7 @@ def main() -> None:
         with running(["nginx", "-c", str(configuration)]):
             time.sleep(0.5)
             rows = keep_alive(site, rounds)
+            rows += live_view(site, rounds)
             lines = ["-R", str(site.lines)]
             rows.append(against_ab("connection per request", [], lines, f"{site.http}/1k.bin?q=", 20_000, rounds))
             trusted = [*lines, "--cacert", str(site.certificate)]

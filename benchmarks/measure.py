@@ -6,9 +6,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +39,38 @@ def _path() -> str:
     return os.environ["PATH"] + ":/usr/sbin:/sbin"
 
 
-def spend(argv: Sequence[str], *, core: int | None = CLIENT_CORE, check: bool = True) -> Spent:
+@contextmanager
+def terminal() -> Iterator[int]:
+    """A terminal of 80 columns to write to; whatever comes is taken at once, and thrown away."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    reader = threading.Thread(target=_drain, args=(ours,), daemon=True)
+    reader.start()
+    try:
+        yield theirs
+    finally:
+        os.close(theirs)
+        reader.join()
+        os.close(ours)
+
+
+def _drain(descriptor: int) -> None:
+    with suppress(OSError):  # EIO: the other end was closed
+        while os.read(descriptor, 65536):
+            pass
+
+
+def spend(
+    argv: Sequence[str],
+    *,
+    core: int | None = CLIENT_CORE,
+    check: bool = True,
+    stderr: int = subprocess.STDOUT,
+) -> Spent:
     """Run a program on one core and ask the kernel what it took."""
     with tempfile.TemporaryFile("w+") as output:
         started = time.perf_counter()
-        process = subprocess.Popen(_pinned(argv, core), stdout=output, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(_pinned(argv, core), stdout=output, stderr=stderr, text=True)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -29,7 +29,7 @@ class Tool:
 # Only what works is listed; a contract test compares each `help` with the tool's own first line.
 TOOLS: dict[str, Tool] = {
     "bench": Tool("opskit.bench.cli", "app", "Load-test a web server with a file of requests."),
-    "report": Tool("opskit.bench.cli", "report_app", "Show a saved load test again, in any format."),
+    "report": Tool("opskit.bench.cli", "report_app", "Show saved load tests again, in any format, side by side."),
     "range": Tool("opskit.httprange.cli", "app", "Check whether a server really does Range requests."),
     "smoke": Tool("opskit.smoke.cli", "app", "Check a deployment against a file of checks."),
     "wait": Tool("opskit.smoke.cli", "wait_app", "Wait until services answer, then run a command."),

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -25,6 +25,23 @@ def namespace(name: str, **sysctls: str) -> Iterator[str]:
         yield unique
     finally:
         ip("netns", "delete", unique)
+
+
+def join(hub: str, others: Sequence[str], network: str = "10.77.0") -> list[str]:
+    """Connect namespaces by a bridge in `hub`, network.1; returns the addresses of the others, from .2 on.
+
+    All of it lies in the namespaces, and goes with them.
+    """
+    ip("-n", hub, "link", "add", "bridge", "type", "bridge")
+    ip("-n", hub, "address", "add", f"{network}.1/24", "dev", "bridge")
+    ip("-n", hub, "link", "set", "bridge", "up")
+    addresses = [f"{network}.{number}" for number, _ in enumerate(others, 2)]
+    for number, (name, address) in enumerate(zip(others, addresses, strict=True)):
+        ip("-n", hub, "link", "add", f"to{number}", "type", "veth", "peer", "name", "eth0", "netns", name)
+        ip("-n", hub, "link", "set", f"to{number}", "master", "bridge", "up")
+        ip("-n", name, "address", "add", f"{address}/24", "dev", "eth0")
+        ip("-n", name, "link", "set", "eth0", "up")
+    return addresses
 
 
 def ip(*args: str) -> None:

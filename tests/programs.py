@@ -15,6 +15,7 @@ DEBIAN_PACKAGE = {
     "curl": "curl",
     "named": "bind9",
     "xmllint": "libxml2-utils",
+    "sshd": "openssh-server",
     "prove": "perl",
     "ps": "procps",
     "ip": "iproute2",
@@ -27,6 +28,7 @@ DEBIAN_PACKAGE = {
     "avr-gcc": "gcc-avr",
     "qemu-system-x86_64": "qemu-system-x86",
     "mke2fs": "e2fsprogs",
+    "zfs-fuse": "zfs-fuse",
 }
 
 

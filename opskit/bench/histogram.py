@@ -109,13 +109,14 @@ class Histogram:
         """`percentile` for ascending percentages, in one walk. 0 for an empty histogram."""
         found: list[int] = []
         cells = iter(self.used())
-        seen = value = 0
+        seen = cell = 0
         for percent in percents:
             # The epsilon keeps 99.9 % of 1000 at rank 999, where floating point would say 999.0000000000001.
             rank = max(1, math.ceil(percent / 100 * self.count - 1e-9))
             while seen < rank and (step := next(cells, None)) is not None:
+                cell = step[0]
                 seen += step[1]
-                value = cell_bounds(step[0])[1]
+            value = cell_bounds(cell)[1]
             found.append(max(self.lowest, min(value, self.highest)) if self.count else 0)
         return found
 

@@ -40,7 +40,7 @@ def merged(plan: Plan, parts: Sequence[Part], lost: int = 0) -> Part:
     series = Series()
     for part in parts:
         series.merge(part.series)
-    started, tally = sum(r.started for r in each), _tally(plan, [part.tally for part in parts])
+    started, tally = sum(r.started for r in each), _tally([part.tally for part in parts])
     results = replace(
         first,
         run=replace(first.run, concurrency=plan.concurrency, started_at=min(r.run.started_at for r in each)),
@@ -79,7 +79,8 @@ def _together(parts: Sequence[Part], lost: int) -> Together:
     """The stretch in which all were at it: merging rates of different times would make one up."""
     begins, ends = max(part.begun for part in parts), min(part.ended for part in parts)
     good = sum(part.series.good_between((begins - part.begun) / 1e9, (ends - part.begun) / 1e9) for part in parts)
-    return Together(len(parts) + lost, lost, max(0.0, (ends - begins) / 1e9), good)
+    spread = (begins - min(part.begun for part in parts)) / 1e9
+    return Together(len(parts) + lost, lost, max(0.0, (ends - begins) / 1e9), good, spread)
 
 
 def _http2(parts: Sequence[Http2Facts]) -> Http2Facts | None:
@@ -120,13 +121,11 @@ def _labels(labels: Sequence[LabelTimes]) -> tuple[LabelTimes, ...]:
     return tuple(sorted(found, key=lambda each: -each.total.percentile(50)))
 
 
-def _tally(plan: Plan, tallies: Sequence[Tally]) -> Tally:
-    # Everyone reads all of an access log, to know which of its lines are requests; of another file, their own.
-    read_all = plan.requests is not None and plan.requests.format == "access-log"
-    encoded = [tally.encoded for tally in tallies]
+def _tally(tallies: Sequence[Tally]) -> Tally:
     return Tally(
         usable=next((tally.usable for tally in tallies if tally.usable is not None), None),
-        encoded=max(encoded) if read_all else sum(encoded),
+        encoded=sum(tally.encoded for tally in tallies),
+        # All of an access log has to be read to know which of its lines are one's own.
         skipped=max(tally.skipped for tally in tallies),
         wrapped=max(tally.wrapped for tally in tallies),
     )

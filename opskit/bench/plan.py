@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -227,6 +228,24 @@ def divided(plan: Plan, shares: int) -> list[Plan]:
         )
         for share in (Share(index, shares) for index in range(shares))
     ]
+
+
+def refuse_undividable(plan: Plan, shares: int, option: str) -> None:
+    """What cannot be shared out between so many, as `option` asks. Raises Misuse."""
+    if shares > plan.concurrency:
+        raise Misuse(
+            f"{option}, but only -c {plan.concurrency} requests at a time",
+            hint=f"each needs one of its own: -c {shares}, or more",
+        )
+    if plan.requests is not None and _is_pipe(plan.requests.path):
+        raise Misuse(
+            f"{option}: each takes its own lines of the -R file, and {plan.requests.path} is a pipe",
+            hint="write the requests to a file first",
+        )
+
+
+def _is_pipe(path: str) -> bool:
+    return path == "-" or Path(path).is_fifo() or Path(path).is_char_device()
 
 
 def with_seeds(plan: Plan) -> Plan:

@@ -6,21 +6,21 @@ import signal
 import time
 import traceback
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from opskit.bench.engine import Observer
+from opskit.bench.joined import Joined
 from opskit.bench.merging import Part, merged
-from opskit.bench.plan import Plan, divided, refuse_contradictions, with_seeds
+from opskit.bench.plan import Plan, divided, refuse_contradictions, refuse_undividable, with_seeds
 from opskit.bench.ports import ports_of
 from opskit.bench.results import Results
 from opskit.bench.run import Interrupts, Session
 from opskit.bench.series import Interval
-from opskit.errors import Misuse, OpskitError, Unable
+from opskit.errors import OpskitError, Unable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,20 +32,6 @@ _NEWS_EVERY = 0.4  # seconds between two words of a process on how far it is
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def refuse_undividable(plan: Plan, processes: int) -> None:
-    """What cannot be shared out. Raises Misuse."""
-    if processes > plan.concurrency:
-        raise Misuse(
-            f"--processes {processes}, but only -c {plan.concurrency} requests at a time",
-            hint=f"each process needs one of its own: -c {processes}, or more",
-        )
-    if plan.requests is not None and not Path(plan.requests.path).is_file():
-        raise Misuse(
-            f"--processes {processes}: every process reads the -R file, and {plan.requests.path} is a pipe",
-            hint="write the requests to a file first",
-        )
 
 
 def carry_out_divided(
@@ -60,9 +46,10 @@ def carry_out_divided(
     What can be known to be wrong is refused before the first request: raises Misuse or Unable.
     """
     refuse_contradictions(plan)
-    refuse_undividable(plan, processes)
+    refuse_undividable(plan, processes, f"--processes {processes}")
     ports = ports_of(plan)
-    crew = _Crew([_Worker.start(share) for share in divided(with_seeds(plan), processes)], observer)
+    workers = [_Worker.start(index, share) for index, share in enumerate(divided(with_seeds(plan), processes))]
+    crew = _Crew(workers, Joined(processes, observer))
     try:
         with interrupts(crew.interrupt):
             crew.begin()
@@ -80,16 +67,15 @@ def carry_out_divided(
 class _Worker:
     """A process, and what it has said so far."""
 
+    index: int
     process: BaseProcess
     news: Connection
     ready: bool = False
-    ended: int = 0
-    failed: int = 0
     part: Part | None = None
     gone: bool = False
 
     @classmethod
-    def start(cls, plan: Plan) -> "_Worker":
+    def start(cls, index: int, plan: Plan) -> "_Worker":
         # A fork is there at once; where there is none, multiprocessing's own way serves.
         how = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
         context: Any = multiprocessing.get_context(how)
@@ -97,7 +83,7 @@ class _Worker:
         process = context.Process(target=_work, args=(plan, theirs), daemon=True)
         process.start()
         theirs.close()
-        return cls(process, ours)
+        return cls(index, process, ours)
 
 
 @dataclass
@@ -105,9 +91,8 @@ class _Crew:
     """All processes of a run, as seen from the one that started them."""
 
     workers: list[_Worker]
-    observer: Observer | None
+    joined: Joined
     begun: float = 0.0
-    pending: dict[int, list[Interval]] = field(default_factory=dict)  # seconds that not all have told of
 
     def begin(self) -> None:
         """Once all are ready, name the moment at which all begin. Raises what one of them refuses."""
@@ -146,6 +131,7 @@ class _Crew:
                 what, said = news.recv()
             except (EOFError, OSError):  # it died
                 by_news[news].gone = True
+                self.joined.leave()
             else:
                 self._take(by_news[news], what, said)
 
@@ -154,29 +140,16 @@ class _Crew:
             worker.ready = True
         elif what == "part":
             worker.part = said
+            self.joined.leave()
         elif what == "interval":
-            self._interval(said)
+            self.joined.interval(said)
         elif what == "tick":
-            worker.ended, worker.failed = said
-            if self.observer is not None:
-                ended, failed = (sum(getattr(w, name) for w in self.workers) for name in ("ended", "failed"))
-                self.observer.tick(ended, failed, time.monotonic() - self.begun)
+            ended, failed = said
+            self.joined.tick(worker.index, ended, failed, time.monotonic() - self.begun)
         elif what == "refused":
             raise said
         else:
             raise RuntimeError(f"a process of the run failed:\n{said}")
-
-    def _interval(self, interval: Interval) -> None:
-        """Show a second once everybody has told of it."""
-        parts = self.pending.setdefault(round(interval.begins), [])
-        parts.append(interval)
-        if len(parts) < len(self._living()) or self.observer is None:
-            return
-        whole = self.pending.pop(round(interval.begins))
-        for other in whole[1:]:
-            whole[0] = whole[0].joined(other)
-        self.observer.interval(whole[0])
-        self.pending = {second: rest for second, rest in self.pending.items() if second > interval.begins}
 
 
 class _Reporter:
@@ -184,14 +157,14 @@ class _Reporter:
 
     def __init__(self, news: Connection) -> None:
         self._news = news
-        self._next = 0.0
+        self._told = -_NEWS_EVERY  # when, in seconds of the run; after a warm-up these begin anew
         self._parent = os.getppid()
 
     def tick(self, ended: int, failed: int, seconds: float) -> None:
         if os.getppid() != self._parent:  # it was killed
             raise EOFError
-        if seconds >= self._next:
-            self._next = seconds + _NEWS_EVERY
+        if not 0 <= seconds - self._told < _NEWS_EVERY:
+            self._told = seconds
             self._news.send(("tick", (ended, failed)))
 
     def interval(self, interval: Interval) -> None:

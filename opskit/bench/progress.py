@@ -1,41 +1,13 @@
-"""What a run says while it lasts, on stderr: a line drawn over itself, or ab's lines in a pipe."""
-
-import sys
+"""What a run says while it lasts, on stderr: a live view on a terminal, ab's lines elsewhere."""
 
 from opskit import redact
-from opskit.bench.plan import Prepared
+from opskit.bench.live import Live
+from opskit.bench.plan import Plan, Prepared
 from opskit.bench.series import Interval
 from opskit.bench.wire import Head
-from opskit.console import LiveLine, talk
+from opskit.console import LiveBlock, talk
 
 _EVERY_WITHOUT_END = 10_000  # requests between two lines when no one knows how many there will be
-
-
-class Live:
-    """One line on a terminal: how many of how many, how fast, how many failed."""
-
-    def __init__(self, planned: int | None) -> None:
-        self._planned = planned
-        self._line = LiveLine()
-        self._last = (0.0, 0)
-
-    def tick(self, ended: int, failed: int, seconds: float) -> None:
-        since, before = self._last
-        if seconds - since < 0.5:
-            return
-        rate = (ended - before) / (seconds - since)
-        self._last = (seconds, ended)
-        of = f" of {self._planned:,}" if self._planned else ""
-        bad = f" · {failed:,} failed" if failed else ""
-        left = ""
-        if self._planned and rate:
-            left = f" · {max(0.0, (self._planned - ended) / rate):.0f} s left"
-        self._line.update(f"{ended:,}{of} requests · {rate:,.0f}/s{bad} · {seconds:.0f} s{left}")
-
-    def interval(self, interval: Interval) -> None: ...
-
-    def done(self, ended: int) -> None:
-        self._line.clear()
 
 
 class Lines:
@@ -69,15 +41,15 @@ class Silent:
     def done(self, ended: int) -> None: ...
 
 
-def progress(planned: int | None, *, quiet: bool) -> Live | Lines | Silent:
+def progress(plan: Plan, *, quiet: bool) -> Live | Lines | Silent:
     if quiet:
         return Silent()
-    return Live(planned) if sys.stderr.isatty() else Lines(planned)
+    return Live(plan) if LiveBlock.possible() else Lines(plan.number)
 
 
-def live(planned: int | None, *, quiet: bool) -> Live | Silent:
+def live(plan: Plan, *, quiet: bool) -> Live | Silent:
     """For one of many runs, which has a line of its own when it ends: nothing in a pipe meanwhile."""
-    return Silent() if quiet or not sys.stderr.isatty() else Live(planned)
+    return Silent() if quiet or not LiveBlock.possible() else Live(plan)
 
 
 class VerboseTrace:

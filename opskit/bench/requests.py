@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Protocol
 
 from opskit.bench.lines import PLAIN, Batch, Line, Source, every, one_by_one
 from opskit.bench.plan import (
@@ -51,38 +51,49 @@ class Tally:
         }
 
 
-def request_stream(plan: Plan, tally: Tally) -> Iterator[Prepared]:
+class Feed(Protocol):
+    """The lines of a share that come from elsewhere, where the file itself is not."""
+
+    name: str
+
+    def passes(self, tally: Tally) -> Iterator[Iterator[Batch]]: ...
+    def would_wait(self, handed_out: int) -> bool: ...
+
+
+def request_stream(plan: Plan, tally: Tally, feed: Feed | None = None) -> Iterator[Prepared]:
     """The requests of a run, in order; endless but for `once`. Refuses a bad file before the first one.
 
-    Raises Misuse or Unable: at once for what stands in the first lines, later for what stands further down.
+    With a `feed` that takes the place of the file. Raises Misuse or Unable: at once for what stands in the first
+    lines, later for what stands further down.
     """
     if plan.requests is None:
         assert plan.url is not None
         return _repeat(fixed_request(plan.shape, plan.route, plan.url))
+    if feed is not None:
+        fed = _begun(_stream(plan, feed.passes(tally), feed.name, tally))
+        return PipeFed(fed, feed.would_wait) if fed is not None else iter(())
     source = Source(plan.requests)
     if source.can_be_read_twice:
         _judge_first_lines(plan, source)
-    stream = chain.from_iterable(_passes(plan, source, tally))
-    try:
-        first = next(stream)
-    except StopIteration:
+    requests = _begun(_stream(plan, own_lines(plan, source, tally), source.name, tally))
+    if requests is None:
         if source.usable and plan.share.of > 1:  # fewer lines than there are shares
             return iter(())
         raise Misuse(
             f"{source.name} holds no request",
             hint="one per line; blank lines and lines starting with # do not count",
-        ) from None
-    requests = chain([first], stream)
-    return requests if source.can_be_read_twice else PipeFed(requests, source, tally)
+        )
+    if source.can_be_read_twice:
+        return requests
+    return PipeFed(requests, lambda taken: taken + tally.skipped >= source.at_hand and source.would_wait())
 
 
 class PipeFed:
-    """Requests from a pipe, which may have none for a while."""
+    """Requests from a pipe, which may have none for a while; `waits` says so when so many were handed out."""
 
-    def __init__(self, requests: Iterator[Prepared], source: Source, tally: Tally) -> None:
+    def __init__(self, requests: Iterator[Prepared], waits: Callable[[int], bool]) -> None:
         self._requests = requests
-        self._source = source
-        self._tally = tally
+        self._waits = waits
         self._handed_out = 0
 
     def __iter__(self) -> Iterator[Prepared]:
@@ -95,7 +106,7 @@ class PipeFed:
 
     def would_wait(self) -> bool:
         """Whether the next one has not come yet."""
-        return self._handed_out + self._tally.skipped >= self._source.at_hand and self._source.would_wait()
+        return self._waits(self._handed_out)
 
 
 def _repeat(request: Prepared) -> Iterator[Prepared]:
@@ -103,9 +114,16 @@ def _repeat(request: Prepared) -> Iterator[Prepared]:
         yield request
 
 
+def _begun(requests: Iterator[Prepared]) -> Iterator[Prepared] | None:
+    """The same, with the first one made already; None if there is none."""
+    first = next(requests, None)
+    return chain([first], requests) if first is not None else None
+
+
 def _judge_first_lines(plan: Plan, source: Source) -> None:
     whole = replace(plan, share=Share())
-    for _ in _one_pass(whole, _first(source.batches(shuffled=False)), source.name, Tally(), 0):
+    lines = _own_of_pass(whole, _first(source.batches(shuffled=False)), Tally(), 0)
+    for _ in _prepared(whole, lines, source.name, Tally()):
         pass
 
 
@@ -120,38 +138,58 @@ def _first(batches: Iterator[Batch]) -> Iterator[Batch]:
             return
 
 
-def _passes(plan: Plan, source: Source, tally: Tally) -> Iterator[Iterator[Prepared]]:
-    """Pass after pass over the file; each is asked for when the one before has ended."""
+def own_lines(plan: Plan, source: Source, tally: Tally) -> Iterator[Iterator[Batch]]:
+    """The lines of the plan's share, pass after pass over the file; one is asked for when the last has ended."""
     assert plan.requests is not None
     shuffled = plan.requests.order == "random"
-    yield _one_pass(plan, source.batches(shuffled=shuffled), source.name, tally, 0)
+    yield _own_of_pass(plan, source.batches(shuffled=shuffled), tally, 0)
     tally.usable = source.usable
     while tally.usable > tally.skipped and not plan.once:
         tally.wrapped += 1
         before = tally.wrapped * (tally.usable - tally.skipped)
-        yield _one_pass(plan, source.batches(shuffled=shuffled), source.name, Tally(), before)
+        yield _own_of_pass(plan, source.batches(shuffled=shuffled), Tally(), before)
 
 
-def _one_pass(plan: Plan, batches: Iterator[Batch], name: str, tally: Tally, before: int) -> Iterator[Prepared]:
-    """The requests of a share, of one pass over the file; so many requests came `before` it."""
+def _own_of_pass(plan: Plan, batches: Iterator[Batch], tally: Tally, before: int) -> Iterator[Batch]:
+    """The share's lines of one pass; so many requests came `before` it."""
     assert plan.requests is not None
     step = plan.share.of
     first = (plan.share.index - before) % step
-    if plan.requests.format == "lines" and plan.url is not None:
-        ours = (lines for _, lines in batches) if step == 1 else every(batches, first, step)
-        return _appended(plan, plan.url, ours, tally)
-    requests, lines = _FORMATS[plan.requests.format], one_by_one(batches)
     if plan.requests.format == "access-log":  # which lines are requests is known only when they are read
-        return islice(requests(plan, lines, name, tally), first, None, step)
-    return requests(plan, islice(lines, first, None, step), name, tally)
+        return _singly(islice(_asked_again(one_by_one(batches), tally), first, None, step))
+    if step == 1:
+        return batches
+    if plan.requests.format == "lines" and plan.url is not None:  # nothing can be wrong with a line
+        return ((0, lines) for lines in every(batches, first, step))
+    return _singly(islice(one_by_one(batches), first, None, step))
 
 
-def _appended(plan: Plan, base: Url, batches: Iterator[list[bytes]], tally: Tally) -> Iterator[Prepared]:
+def _singly(lines: Iterator[Line]) -> Iterator[Batch]:
+    return ((number, [line]) for number, line in lines)
+
+
+def _stream(plan: Plan, passes: Iterator[Iterator[Batch]], name: str, tally: Tally) -> Iterator[Prepared]:
+    """The requests of all passes; what is to be told of the lines is told of the first pass."""
+    told = chain([tally], iter(Tally, None))
+    return chain.from_iterable(
+        _prepared(plan, lines, name, each) for lines, each in zip(passes, told, strict=False)
+    )
+
+
+def _prepared(plan: Plan, batches: Iterator[Batch], name: str, tally: Tally) -> Iterator[Prepared]:
+    """Requests of the lines of a pass."""
+    assert plan.requests is not None
+    if plan.requests.format == "lines" and plan.url is not None:
+        return _appended(plan, plan.url, batches, tally)
+    return _FORMATS[plan.requests.format](plan, one_by_one(batches), name, tally)
+
+
+def _appended(plan: Plan, base: Url, batches: Iterator[Batch], tally: Tally) -> Iterator[Prepared]:
     """Each line appended to the base URL."""
     before, after = request_head(plan.shape, plan.route, base.origin, plan.shape.method, plan.shape.body)
     before += base.target
     origin, head_request = base.origin, plan.shape.method == "HEAD"
-    for lines in batches:
+    for _, lines in batches:
         for line in lines:
             # isalnum is the cheapest test that a line needs no cleaning; most others pass the second.
             if not line.isalnum() and line.translate(None, PLAIN):
@@ -366,26 +404,33 @@ _LOG_LINE = re.compile(rb'[^\["]*\[[^\]]*\] "((?:[^"\\]|\\.)*)"')
 _LOG_ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.)")
 
 
-def _from_access_log(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
-    """The paths of real traffic. Only GET and HEAD are asked again: a log does not hold the bodies of others."""
-    assert plan.url is not None
-    base = plan.url
-    prefix = base.target.rstrip(b"/")
-    make = Maker(plan)
-    for _, line in lines:
+def _asked_again(lines: Iterator[Line], tally: Tally) -> Iterator[Line]:
+    """`METHOD /path` of the lines of an access log that can be asked again: GET and HEAD, since a log does not
+    hold the bodies of others."""
+    for number, line in lines:
         match = _LOG_LINE.match(line)
         words = _unescaped(match[1]).split(b" ") if match else []
         if len(words) < 2 or words[0] not in (b"GET", b"HEAD") or not words[1].startswith(b"/"):
             tally.skipped += 1
             continue
-        target = b" ".join(words[1:-1]) if len(words) > 2 else words[1]
+        yield number, b" ".join(words[:-1] if len(words) > 2 else words)
+
+
+def _from_access_log(plan: Plan, lines: Iterator[Line], name: str, tally: Tally) -> Iterator[Prepared]:
+    """The paths of real traffic, as `_asked_again` gives them."""
+    assert plan.url is not None
+    base = plan.url
+    prefix = base.target.rstrip(b"/")
+    make = Maker(plan)
+    for _, line in lines:
+        method, _, target = line.partition(b" ")
         if target.translate(None, PLAIN):
             tally.encoded += 1
         url = Url(base.origin, prefix + sendable(target))
-        if words[0].decode() == plan.shape.method:
+        if method.decode() == plan.shape.method:
             yield make.request(url)
         else:
-            yield make.special(url, words[0].decode(), plan.shape, None)
+            yield make.special(url, method.decode(), plan.shape, None)
 
 
 def _unescaped(text: bytes) -> bytes:

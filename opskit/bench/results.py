@@ -171,6 +171,9 @@ class Together:
     lost: int  # of them, whose figures are missing
     seconds: float
     good: float  # answers in that stretch
+    spread: float = 0.0  # seconds between the first that began and the last
+    machines: bool = False  # whether they are workers of a cluster
+    clocks: float = 0.0  # seconds by which their clocks may be apart in these figures
 
 
 @dataclass(frozen=True)

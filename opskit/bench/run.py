@@ -15,7 +15,7 @@ from opskit.bench.merging import Part
 from opskit.bench.plan import Plan, Url, refuse_contradictions
 from opskit.bench.ports import ports_of
 from opskit.bench.recorder import Recorder, Row
-from opskit.bench.requests import PipeFed, Tally, request_stream
+from opskit.bench.requests import Feed, PipeFed, Tally, request_stream
 from opskit.bench.results import Results, Run, Stop
 from opskit.bench.script import Script
 from opskit.bench.transport import SPARE_DESCRIPTORS, Dialer, raise_descriptor_limit
@@ -27,7 +27,7 @@ Interrupts = Callable[[Callable[[], None]], AbstractContextManager[None]]
 class Session:
     """One plan, or one's share of it, ready to be carried out: what can be known to be wrong has been refused.
 
-    Raises Misuse or Unable.
+    The lines of the -R file come from `feed` where there is one. Raises Misuse or Unable.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Session:
         on_row: Callable[[Row], None] | None = None,
         failing: FailingExchanges | None = None,
         hooks: Hooks | None = None,
+        feed: Feed | None = None,
     ) -> None:
         if plan.streams is not None and (failing or (hooks and hooks.response)):
             wants = "--save-failures" if failing else "response() of --script"
@@ -48,7 +49,7 @@ class Session:
         self._tally = Tally()
         self._dialer = Dialer(plan)
         self._script = script = _script(hooks, plan, self._tally)
-        requests = script or request_stream(plan, self._tally)
+        requests = script or request_stream(plan, self._tally, feed)
         self._dialer.prepare(plan.url.origin if plan.url else None)
         shown = script if hooks and hooks.response else None
         self._inspection = Inspection(plan, failing, shown) if plan.checks or failing or shown else None
@@ -70,7 +71,8 @@ class Session:
         engine = self._engine
         clocks = time.time() - time.monotonic_ns() / 1e9
         engine.run(at)
-        results = _results(self._plan, engine, self._tally, clocks + engine.begun / 1e9)
+        begun = engine.begun or time.monotonic_ns()  # it did not begin if it was stopped before
+        results = _results(self._plan, engine, self._tally, clocks + begun / 1e9)
         results = _with_checks(results, self._inspection)
         if self._dialer.sessions is not None:
             results = replace(results, resumed=self._dialer.sessions.resumed)
@@ -78,7 +80,7 @@ class Session:
         if self._script is not None:
             results = _with_script(results, self._script)
             error = self._script.error or error
-        return Part(results, engine.recorder.series, engine.begun, self._tally, error)
+        return Part(results, engine.recorder.series, begun, self._tally, error)
 
 
 def carry_out(

@@ -60,11 +60,10 @@ class Interval:
         return cls(begins, ends, sent, good, failed, cells, counts, times.highest)
 
     def times(self) -> Histogram:
-        """The histogram; its minimum and sum are those of the cells."""
+        """The histogram; its minimum is that of the cells, and it has no sum: a live view waits for this."""
         histogram = Histogram()
         histogram.counts = Counter(dict(zip(self.cells, self.counts, strict=True)))
         histogram.count = sum(self.counts)
-        histogram.total = sum(cell_bounds(cell)[0] * count for cell, count in histogram.counts.items())
         histogram.lowest = cell_bounds(min(self.cells))[0] if self.cells else histogram.lowest
         histogram.highest = self.highest
         return histogram

@@ -11,7 +11,7 @@ from opskit import redact
 from opskit.bench.compared import Baseline, Compared, compared
 from opskit.bench.engine import Observer
 from opskit.bench.plan import Plan
-from opskit.bench.progress import Live, Silent, live
+from opskit.bench.progress import Silent, live
 from opskit.bench.repeating import Carry, Sides, repeat
 from opskit.bench.results import Results, Stop
 from opskit.bench.run import carry_out
@@ -26,6 +26,7 @@ from opskit.outcome import ErrorNote, ExitCode, Outcome
 from opskit.units import format_duration, parse_duration, parse_share
 
 if TYPE_CHECKING:
+    from opskit.bench.live import Live
     from opskit.console import Stdout
 
 REPEAT_AGAINST = 5  # pairs, where --against says no number
@@ -65,14 +66,14 @@ def times_of(number: int | None, against: str | None) -> int:
 class Told:
     """Says on stderr what each of several runs found."""
 
-    def __init__(self, planned: int | None, *, quiet: bool) -> None:
-        self._planned, self._quiet = planned, quiet
+    def __init__(self, plan: Plan, *, quiet: bool) -> None:
+        self._plan, self._quiet = plan, quiet
         self._line: Live | Silent = Silent()
         self._which = ""
 
     def begin(self, run: int, of: int, side: str) -> Observer:
         self._which = f"run {run} of {of}{f', {side}' if side else ''}"
-        self._line = live(self._planned, quiet=self._quiet)
+        self._line = live(self._plan, quiet=self._quiet)
         return self._line
 
     def end(self, results: Results) -> None:
@@ -91,7 +92,7 @@ def measure_in_turn(plan: Plan, times: int, against: Plan | None, processes: int
         carry = partial(carry_out_divided, processes=processes)
     relay = Relay()
     with stop_on_interrupt(relay.stop):
-        return repeat(plan, times, against, Told(plan.number, quiet=quiet), relay, carry)
+        return repeat(plan, times, against, Told(plan, quiet=quiet), relay, carry)
 
 
 def baseline_of_turns(sides: Sides, plan: Plan, tolerance: float) -> Baseline:
@@ -217,14 +218,14 @@ def _refuse_upside_down(conditions: Iterable[MetricCondition]) -> None:
 
 
 class Steps:
-    """Says on stderr what each step of a search found."""
+    """Says on stderr what each step of a search found; each is watched as a run of `plan`."""
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self, plan: Plan, *, quiet: bool) -> None:
+        self._plan, self._quiet = plan, quiet
         self._line: Live | Silent = Silent()
 
     def begin(self, rate: float) -> Observer:
-        self._line = live(None, quiet=self._quiet)
+        self._line = live(self._plan, quiet=self._quiet)
         return self._line
 
     def end(self, step: Step) -> None:
@@ -241,7 +242,8 @@ def searched(plan: Plan, search: Search, *, quiet: bool, as_json: bool) -> Outco
 
     relay = Relay()
     with stop_on_interrupt(relay.stop):
-        found = find_rate(plan, search, Steps(quiet=quiet), relay)
+        watch = Steps(replace(plan, number=None, warmup=search.settle, seconds=search.step), quiet=quiet)
+        found = find_rate(plan, search, watch, relay)
     url = redact.url(str(plan.url)) if plan.url else f"the URLs of {plan.requests.path if plan.requests else ''}"
     return Outcome(
         "bench",

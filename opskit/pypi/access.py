@@ -2,12 +2,15 @@
 
 import asyncio
 import hmac
+import math
 import secrets
 import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+
+from starlette.requests import HTTPConnection
 
 from opskit.pypi import tokens
 from opskit.pypi.answers import Problem, Scope, client, header
@@ -17,6 +20,7 @@ from opskit.pypi.rights import NOBODY, USER_RIGHTS, Identity, Right, parse_right
 from opskit.pypi.store import Store
 
 _VERIFIED_FOR_S = 300.0
+_USERS_FRESH_S = 1.0
 _SESSION_S = 12 * 3600
 COOKIE = "opskit_session"
 BASIC = (b"www-authenticate", b'Basic realm="opskit", charset="UTF-8"')
@@ -32,6 +36,15 @@ class Credentials:
     @property
     def is_token(self) -> bool:
         return self.password.startswith(tokens.PREFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """A header that was verified; `until` by the monotonic clock."""
+
+    identity: Identity
+    lists_all: bool
+    until: float
 
 
 def read_credentials(value: str) -> Credentials | None:
@@ -103,10 +116,10 @@ class Access:
         self.store = store
         self.passwords = Passwords(settings.passwords) if settings.passwords else None
         self.brake = Brake()
-        self._verified: dict[bytes, tuple[Identity, float]] = {}
+        self._verified: dict[bytes, _Verified] = {}
         self._verifying: dict[bytes, asyncio.Lock] = {}
         self._verified_key = secrets.token_bytes(32)
-        self._users_checked = 0.0
+        self._users_due = 0.0  # when to look at the password file again
         self._seen = store.data_version()
         self.secret = bytes.fromhex(store.setting("session_key", lambda: secrets.token_hex(32)))
 
@@ -118,58 +131,67 @@ class Access:
         """Who sends this. Wrong credentials raise Problem 401, never fall back to nobody."""
         value = header(scope, b"authorization")
         if value is not None:
-            found = self.known(value) or await self._verify(scope, value)
+            found = self.known(value.encode("latin-1")) or await self._verify(scope, value)
         else:
             found = (self._session(scope) if cookies else None) or NOBODY
         scope["opskit.user"] = found.name
         return found
 
-    def known(self, authorization: str) -> Identity | None:
+    def known(self, authorization: bytes) -> Identity | None:
         """The identity behind an Authorization header that was verified lately."""
         version = self.store.data_version()
         if version != self._seen:
             self._seen = version
             self.forget_tokens()
-        return self.recall(authorization)
+        entry = self._recall(authorization)
+        return entry.identity if entry else None
 
-    def recall(self, authorization: str) -> Identity | None:
-        """The same for who has looked at the store's changes already, and called `forget_tokens` for them."""
-        self._refresh_users()
-        entry = self._verified.get(self._key(authorization))
-        return entry[0] if entry and entry[1] > time.monotonic() else None
+    def is_reader(self, authorization: bytes, project: str) -> bool:
+        """Whether this header was verified lately and may list the project; False leads to the ordinary way.
 
-    def _key(self, authorization: str) -> bytes:
-        """Keyed, so that what lies in memory is not the password."""
-        return blake2b(authorization.encode("latin-1"), key=self._verified_key, digest_size=16).digest()
+        For who has looked at the store's changes already, and called `forget_tokens` for them.
+        """
+        entry = self._recall(authorization)
+        return entry is not None and (entry.lists_all or entry.identity.may("list", project))
 
-    def _refresh_users(self) -> None:
-        """Drop what was verified when the password file changed."""
+    def _recall(self, authorization: bytes) -> _Verified | None:
         now = time.monotonic()
-        if self.passwords and now - self._users_checked > 1.0:
-            self._users_checked = now
-            if self.passwords.refresh():
-                self._verified.clear()
+        if now > self._users_due:
+            self._refresh_users(now)
+        entry = self._verified.get(self._key(authorization))
+        return entry if entry and entry.until > now else None
+
+    def _key(self, authorization: bytes) -> bytes:
+        """Keyed, so that what lies in memory is not the password."""
+        return blake2b(authorization, key=self._verified_key, digest_size=16).digest()
+
+    def _refresh_users(self, now: float) -> None:
+        """Drop what was verified when the password file changed."""
+        self._users_due = now + _USERS_FRESH_S
+        if self.passwords and self.passwords.refresh():
+            self._verified.clear()
 
     def forget_tokens(self) -> None:
         """Something in the store changed: any token may have been revoked."""
-        for key in [k for k, (who, _) in self._verified.items() if who.name.startswith("token ")]:
+        for key in [k for k, entry in self._verified.items() if entry.identity.name.startswith("token ")]:
             del self._verified[key]
 
     async def _verify(self, scope: Scope, value: str) -> Identity:
         credentials = read_credentials(value)
         if credentials is None:
             raise Problem(401, "this is neither a Basic nor a Bearer authorization", [BASIC])
-        key = self._key(value)
+        key = self._key(value.encode("latin-1"))
         lock = self._verifying.setdefault(key, asyncio.Lock())
         try:
             async with lock:  # one slow hash for a client that opens many connections at once
-                known = self.known(value)
+                known = self.known(value.encode("latin-1"))
                 if known is not None:
                     return known
                 identity = await self.check(credentials, client(scope))
                 if len(self._verified) > 10_000:
                     self._verified.clear()
-                self._verified[key] = (identity, time.monotonic() + _VERIFIED_FOR_S)
+                until = time.monotonic() + min(_VERIFIED_FOR_S, _left_s(identity))
+                self._verified[key] = _Verified(identity, identity.may("list", None), until)
                 return identity
         finally:
             if not lock.locked():
@@ -236,7 +258,7 @@ class Access:
         return hmac.new(self.secret, f"{body}|{stamp}".encode(), "sha256").hexdigest()
 
     def _session(self, scope: Scope) -> Identity | None:
-        value = cookie(scope, COOKIE)
+        value = HTTPConnection(scope).cookies.get(COOKIE)
         if not value:
             return None
         try:
@@ -249,20 +271,16 @@ class Access:
             token = tokens.by_id(self.store.db, name.split()[1])
             live = token is not None and token.is_live(tokens.now())
             return replace(_as_identity(token), by_cookie=True) if token and live else None
-        self._refresh_users()
+        self._refresh_users(time.monotonic())
         if self.passwords is None or name not in self.passwords.hashes:
             return None
         return replace(self._user(name), by_cookie=True)
 
 
 def _as_identity(token: tokens.Token) -> Identity:
-    return Identity(f"token {token.id}", token.rights)
+    return Identity(f"token {token.id}", token.rights, expires=token.expires)
 
 
-def cookie(scope: Scope, name: str) -> str | None:
-    """A cookie of the request."""
-    for part in (header(scope, b"cookie") or "").split(";"):
-        key, _, value = part.strip().partition("=")
-        if key == name:
-            return value
-    return None
+def _left_s(identity: Identity) -> float:
+    """How long what was verified stays true."""
+    return math.inf if identity.expires is None else (identity.expires - tokens.now()) / 1e6

@@ -1,5 +1,6 @@
 """Answers over ASGI: small ones in one piece, errors with their reason in the status line and in the body."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+
+_SILENCE_S = 60.0
+_SMALL = 2**16  # bytes
 
 # What every answer carries: a browser must not guess types.
 SAFE = [(b"x-content-type-options", b"nosniff")]
@@ -66,11 +70,17 @@ async def send_problem(scope: Scope, send: Send, problem: Problem) -> None:
         kind, text = "text/plain; charset=utf-8", problem.reason + "\n"
     body = text.encode()
     head = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body)), *SAFE,
-            (b"cache-control", b"no-store"), (b"vary", b"Accept"), *problem.headers]  # fmt: skip
-    await send(
-        {"type": "http.response.start", "status": problem.status, "headers": head, "reason": problem.reason}
-    )
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+            (b"cache-control", b"no-store"), *problem.headers]  # fmt: skip
+    await send_prepared(Prepared(problem.status, head, body), scope, with_reason(send, problem.reason))
+
+
+def with_reason(send: Send, reason: str) -> Send:
+    """The same way out, on which an answer gets this reason in its status line."""
+
+    async def send_with(message: Message) -> None:
+        await send({**message, "reason": reason} if message["type"] == "http.response.start" else message)
+
+    return send_with
 
 
 def _prefers_json(accept: str) -> bool:
@@ -80,6 +90,27 @@ def _prefers_json(accept: str) -> bool:
     return quality("application/json", accepted) > max(
         quality("text/plain", accepted), quality("text/html", accepted)
     )
+
+
+async def next_piece(receive: Receive) -> Message:
+    """The next piece of a request body. Raises Problem 408 for a sender that keeps silent."""
+    try:
+        async with asyncio.timeout(_SILENCE_S):
+            return await receive()
+    except TimeoutError:
+        raise Problem(408, f"nothing came for {_SILENCE_S:g} s", [(b"connection", b"close")]) from None
+
+
+async def small_body(receive: Receive) -> bytes:
+    """A whole request body that is known to be small. Raises Problem 408, 413."""
+    body = bytearray()
+    while True:
+        message = await next_piece(receive)
+        body += message.get("body", b"")
+        if len(body) > _SMALL:
+            raise Problem(413, "the form is too large")
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            return bytes(body)
 
 
 def header(scope: Scope, name: bytes) -> str | None:

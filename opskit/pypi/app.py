@@ -1,8 +1,13 @@
 """The server as one ASGI application: which part answers which path, and who may."""
 
+import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
+
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Router
 
 from opskit.pypi import names
 from opskit.pypi.access import Access
@@ -14,12 +19,12 @@ from opskit.pypi.answers import (
     Send,
     header,
     send_prepared,
-    send_problem,
     send_text,
 )
 from opskit.pypi.pages import Pages, prepare
 from opskit.pypi.plan import Settings
 from opskit.pypi.rights import NOBODY, Identity
+from opskit.pypi.scan import FirstScan
 from opskit.pypi.send import IMMUTABLE, REVALIDATE, send_file
 from opskit.pypi.simple import JSON_TYPE, root_html, root_json
 from opskit.pypi.store import ROOT_PAGE, FileRow, Page, Store
@@ -28,42 +33,46 @@ if TYPE_CHECKING:
     from opskit.pypi.upstream import Upstream
 
 _READING = ("GET", "HEAD")
+# What pypiserver's own app has an answer for; it says 404 to the rest in pages of its own.
+_LEGACY = re.compile(r"/(packages/?|RPC2|favicon\.ico|[^/]+/?|[^/]+/json)")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The applications behind the paths that are not the read side's."""
+    """What is behind the paths that are not the read side's; `problem` tells of errors."""
 
     upload: App
     legacy: App
-    web: App
-    login: App
-    tracker: App
+    pages: tuple[BaseRoute, ...]
+    problem: Callable[[Scope, Receive, Send, Problem], Awaitable[None]]
 
 
 class Index:
     """The read side, and the door to the rest. Errors become answers here and nowhere else."""
 
     def __init__(
-        self, settings: Settings, store: Store, access: Access, parts: Parts, upstream: "Upstream | None"
-    ) -> None:
+        self, settings: Settings, store: Store, access: Access, parts: Parts, upstream: "Upstream | None",
+        first_scan: FirstScan,
+    ) -> None:  # fmt: skip
         self.settings = settings
         self.store = store
         self.access = access
         self.pages = Pages(store)
         self.parts = parts
         self.upstream = upstream
+        self.first_scan = first_scan
+        # Without Starlette's own handling of errors: a Problem comes out here, and is told once.
+        self._others = Router(parts.pages, redirect_slashes=False, default=self._legacy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
             await self._route(scope, receive, send)
         except Problem as problem:
-            if problem.status == 401 and scope["method"] in _READING:
-                scope["opskit.problem"] = problem
-                await self.parts.login(scope, receive, send)
-            else:
-                await send_problem(scope, send, problem)
+            await self.parts.problem(scope, receive, send, problem)
+        except HTTPException as error:  # Starlette's, for a method or a static file that is not there
+            headers = [(k.lower().encode(), v.encode()) for k, v in (error.headers or {}).items()]
+            await self.parts.problem(scope, receive, send, Problem(error.status_code, error.detail, headers))
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -83,32 +92,20 @@ class Index:
             await send_text(scope, send, 200, "Ok")
         elif path == "/simple":
             await _redirect(scope, send, "simple/")
-        else:
-            await self._other(path)(scope, receive, send)
-
-    def _other(self, path: str) -> App:
-        if path in ("/", "/legacy/", "/legacy"):
-            return self._front
-        if path.startswith("/.tracker"):
-            return self.parts.tracker
-        if path.startswith(("/+login", "/+logout")):
-            return self.parts.login
-        if path.startswith(("/project/", "/search", "/+static/")):
-            return self.parts.web
-        return self._legacy
-
-    async def _front(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """`/` takes uploads and shows people the projects; `/legacy/` takes uploads only."""
-        if scope["method"] == "POST":
+        elif path in ("/legacy", "/legacy/") or (path == "/" and scope["method"] == "POST"):
+            if scope["method"] != "POST":
+                raise Problem(405, "this address takes uploads only", [(b"allow", b"POST")])
             await self.parts.upload(scope, receive, send)
-        elif scope["path"] == "/" and scope["method"] in _READING:
-            await self.parts.web(scope, receive, send)
         else:
-            raise Problem(405, "this address takes uploads only", [(b"allow", b"POST")])
+            scope["app"] = self  # without one, the router answers a wrong method by itself
+            await self._others(scope, receive, send)
 
     async def _legacy(self, scope: Scope, receive: Receive, send: Send) -> None:
         """pypiserver's own routes: all of them list, none is asked for a single project's rights."""
+        if not _LEGACY.fullmatch(scope["path"]):
+            raise Problem(404, "there is nothing at this address")
         self.access.require(await self.access.identify(scope), "list", None)
+        await self.first_scan.wait()
         await self.parts.legacy(scope, receive, send)
 
     # Simple pages
@@ -121,9 +118,12 @@ class Index:
         identity = NOBODY if self.access.is_open("list") else await self.access.identify(scope)
         form = _asked_form(scope["query_string"])
         if not name:
+            await self.first_scan.wait()
             await self._root(scope, send, identity, form)
             return
         self.access.require(identity, "list", name)
+        if not (self.first_scan.is_done or self.store.has_project(name)):
+            await self.first_scan.wait()
         key = name if self.upstream is None else await self.upstream.refresh(name)
         answer = self.pages.answer(
             key, header(scope, b"accept"), header(scope, b"accept-encoding"),
@@ -175,6 +175,9 @@ class Index:
         digest, _, filename = rest.partition("/")
         of_metadata = filename.endswith(".metadata")
         row = self.store.file_by_hash(digest, filename.removesuffix(".metadata"))
+        if row is None and not self.first_scan.is_done:
+            await self.first_scan.wait()
+            row = self.store.file_by_hash(digest, filename.removesuffix(".metadata"))
         if row is None:
             await self._upstream_file(scope, send, digest, filename)
             return
@@ -210,6 +213,9 @@ class Index:
     async def _package(self, scope: Scope, send: Send, path: str) -> None:
         """pypiserver's address of a file: by its place, so it must be asked about again each time."""
         row = self.store.file_at(path)
+        if row is None and not self.first_scan.is_done:
+            await self.first_scan.wait()
+            row = self.store.file_at(path)
         if row is None:
             raise Problem(404, f"there is no file {path} here")
         await self._may_download(scope, row.project)
@@ -222,16 +228,9 @@ class Index:
             status = place.stat()
             if (status.st_size, status.st_mtime_ns) != (row.size, row.mtime_ns):
                 raise Problem(404, f"{row.filename} has just changed on disk; ask for its page again")
-            count = scope.get("opskit.count", _ignore)
-            await send_file(
-                scope, send, place, row.size, f'"{row.sha256}"', row.mtime_ns // 1_000_000_000, cache, count
-            )
+            await send_file(scope, send, place, row.size, f'"{row.sha256}"', row.mtime_ns // 1_000_000_000, cache)
         except FileNotFoundError as error:
             raise Problem(404, f"{row.filename} is no longer here") from error
-
-
-def _ignore(_: int) -> None:
-    """Counts nothing."""
 
 
 def _only(reading: bool) -> None:

@@ -1,11 +1,12 @@
 """What is inside a distribution file, read without unpacking anything and with a bound on every read."""
 
 import re
+import struct
 import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass
-from email.parser import BytesHeaderParser
+from email.parser import HeaderParser
 from pathlib import Path
 from typing import IO
 
@@ -32,7 +33,7 @@ class CoreMetadata:
 
 def parse_core(raw: bytes) -> CoreMetadata:
     """Read the headers only. Raises BadArchive when Name or Version is missing."""
-    message = BytesHeaderParser().parsebytes(raw)
+    message = HeaderParser().parsestr(raw.decode("utf-8", "replace"))
     name, version = message.get("Name"), message.get("Version")
     if not name or not version:
         raise BadArchive("its metadata has no Name or no Version")
@@ -53,7 +54,7 @@ def read_core(file: IO[bytes], filename: str) -> CoreMetadata:
         raise
     # A broken archive shows itself in many exceptions of three libraries; none of them is a fault of ours.
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, KeyError,
-            RuntimeError, NotImplementedError, OverflowError) as error:  # fmt: skip
+            RuntimeError, NotImplementedError, OverflowError, struct.error) as error:  # fmt: skip
         raise BadArchive(f"not a readable archive: {error}") from error
 
 

@@ -26,6 +26,10 @@ from opskit.pypi.archive import BadArchive, CoreMetadata
 _BOMB_RATIO = 50
 _BOMB_FROM = 64 * 2**20  # bytes unpacked from which the ratio counts
 _MEMBERS_LIMIT = 200_000
+_DIRECTORY_LIMIT = 16 * 2**20  # bytes
+_TAIL = 22 + 2**16 + 76  # the end record with its longest comment, and the two of zip64 before it
+_IN_ZIP64 = 0xFFFFFFFF
+_RECORD_LIMIT = 8 * 2**20  # bytes; read into rows, which take ten times as much
 _COMPILED = (".so", ".pyd", ".dylib", ".dll")
 _SECRET_NAMES = {
     ".pypirc",
@@ -123,6 +127,25 @@ def _metadata(parsed: names.FileName, core: CoreMetadata) -> Iterator[Finding]:
 # Zip archives
 
 
+def _refuse_directory(path: Path) -> None:
+    """A zip's directory is read into memory whole, at ten times its size, before anything can be counted."""
+    with path.open("rb") as file:
+        tail_at = max(0, path.stat().st_size - _TAIL)
+        file.seek(tail_at)
+        tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) < at + 22:
+        raise BadArchive("not a readable archive: it has no directory at its end")
+    size, start = struct.unpack("<LL", tail[at + 12 : at + 20])
+    if start == _IN_ZIP64 or size == _IN_ZIP64:  # APPNOTE 4.3.14: the real size is in the record before it
+        record = tail.rfind(b"PK\x06\x06", 0, at)
+        if record < 0 or len(tail) < record + 48:
+            raise BadArchive("not a readable archive: its directory cannot be found")
+        size = struct.unpack("<Q", tail[record + 40 : record + 48])[0]
+    if size > _DIRECTORY_LIMIT:
+        raise BadArchive(f"its directory is larger than {_DIRECTORY_LIMIT} bytes")
+
+
 def _zip_findings(path: Path, file: zipfile.ZipFile) -> Iterator[Finding]:
     infos = file.infolist()
     if len(infos) > _MEMBERS_LIMIT:
@@ -195,6 +218,7 @@ def _secrets(members: list[str]) -> Iterator[Finding]:
 
 
 def _wheel(path: Path, parsed: names.FileName) -> list[Finding]:
+    _refuse_directory(path)
     with zipfile.ZipFile(path) as file:
         findings = list(_zip_findings(path, file))
         info = _dist_info(file, parsed)
@@ -233,8 +257,8 @@ def _tags(file: zipfile.ZipFile, info: str, parsed: names.FileName) -> Iterator[
 
 def _record(file: zipfile.ZipFile, info: str) -> Iterator[Finding]:
     """Every member listed with its right digest and size, and nothing listed that is not there."""
-    if file.getinfo(f"{info}/RECORD").file_size > 64 * 2**20:
-        raise BadArchive("its RECORD is larger than 64 MiB")
+    if file.getinfo(f"{info}/RECORD").file_size > _RECORD_LIMIT:
+        raise BadArchive("its RECORD is larger than 8 MiB")
     text = io.TextIOWrapper(file.open(f"{info}/RECORD"), "utf-8", newline="")
     listed = {row[0]: row for row in csv.reader(text) if row}
     unlisted = {f"{info}/RECORD", f"{info}/RECORD.jws", f"{info}/RECORD.p7s"}
@@ -271,6 +295,7 @@ def _recorded(file: zipfile.ZipFile, name: str, row: list[str]) -> Iterator[Find
 
 def _sdist(path: Path, filename: str) -> list[Finding]:
     if filename.endswith(".zip"):
+        _refuse_directory(path)
         with zipfile.ZipFile(path) as file:
             findings = list(_zip_findings(path, file))
             _refuse_many_tops(file.namelist())

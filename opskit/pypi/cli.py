@@ -39,7 +39,7 @@ def _require_extra() -> None:
 
     missing = [
         name
-        for name in ("pypiserver", "uvicorn", "packaging", "jinja2", "a2wsgi",
+        for name in ("pypiserver", "uvicorn", "starlette", "packaging", "jinja2", "a2wsgi",
                      "python_multipart", "markdown_it", "docutils", "passlib")
         if find_spec(name) is None
     ]  # fmt: skip
@@ -74,11 +74,17 @@ def serve(
     insecure_http: Annotated[
         bool, typer.Option("--insecure-http", help="Listen beyond loopback all the same.")
     ] = False,
+    trusted_proxy: Annotated[
+        list[str] | None, typer.Option(help="A proxy whose X-Forwarded-For and -Proto count. Repeatable.")
+    ] = None,
     max_upload: Annotated[str, typer.Option(help="Largest file taken.")] = "4GiB",
     upstream: Annotated[
         list[str] | None, typer.Option(help="Simple index to fetch other projects from. Repeatable.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Serve of upstream only what is cached.")] = False,
+    cache_size: Annotated[
+        str, typer.Option(help="Disk space for upstream's files; the least recently used go.")
+    ] = "20GiB",
     private: Annotated[
         list[str] | None, typer.Option(help="Names never taken from upstream: acme-*. Repeatable.")
     ] = None,
@@ -104,7 +110,7 @@ def serve(
     from dataclasses import replace
 
     from opskit.pypi import admin as administration
-    from opskit.pypi.plan import Settings, UpstreamRules, parse_guarded
+    from opskit.pypi.plan import Settings, UpstreamRules, parse_guarded, parse_proxy
     from opskit.pypi.rights import parse_grant
     from opskit.units import parse_duration, parse_size
 
@@ -119,14 +125,14 @@ def serve(
     rules = UpstreamRules(
         urls=tuple(upstream or ()), offline=offline, private=tuple(private or ()), merge=tuple(merge or ()),
         allow=tuple(allow or ()), deny=tuple(deny or ()), min_age=parse_duration(min_age),
-        min_age_except=tuple(min_age_except or ()),
+        min_age_except=tuple(min_age_except or ()), cache_size=parse_size(cache_size),
     )  # fmt: skip
     settings = Settings(
         directory=directory.expanduser().absolute(), host=host, port=port, workers=workers,
         passwords=None if passwords in (None, ".") else Path(str(passwords)), open_to_all=guarded is None,
         grants=tuple((user, str(right)) for user, right in map(parse_grant, grant or ())),
         admins=tuple(admin or ()), tls_cert=tls_cert, tls_key=tls_key, max_upload=parse_size(max_upload),
-        upstream=rules, quiet=quiet,
+        upstream=rules, quiet=quiet, trusted_proxies=tuple(map(parse_proxy, trusted_proxy or ())),
     )  # fmt: skip
     if guarded is not None:
         settings = replace(settings, guarded=guarded)

@@ -5,7 +5,6 @@ from elsewhere: a page of this index tells nobody that it was read.
 """
 
 from dataclasses import dataclass
-from email import message_from_bytes
 from functools import lru_cache
 from html import escape
 from typing import Any
@@ -31,34 +30,22 @@ class Described:
 @lru_cache(maxsize=256)
 def describe(raw: bytes) -> Described:
     """Read the metadata of one distribution."""
-    message = message_from_bytes(raw)
+    from packaging.metadata import parse_email
 
-    def first(*keys: str) -> str:
-        return next((str(message[key]).strip() for key in keys if message[key]), "")
-
-    text = message.get_payload() if not message.is_multipart() else ""
-    body = str(text) if str(text).strip() else first("Description").replace("\n        ", "\n")
-    links = [
-        tuple(part.strip() for part in str(link).split(",", 1)) for link in message.get_all("Project-URL", [])
-    ]
-    if message["Home-page"]:
-        links.insert(0, ("Homepage", first("Home-page")))
+    told, _ = parse_email(raw)
+    links = dict(told.get("project_urls", {}))
+    if home := told.get("home_page"):
+        links = {"Homepage": home} | links
     safe = tuple(
-        (link[0], link[1])
-        for link in links
-        if len(link) == 2 and is_safe_link(link[1]) and urlsplit(link[1]).scheme
+        (name, target) for name, target in links.items() if is_safe_link(target) and urlsplit(target).scheme
     )
     return Described(
-        first("Summary"), first("Author", "Author-email", "Maintainer-email"),
-        first("License-Expression", "License")[:100], first("Requires-Python"),
-        tuple(str(item) for item in message.get_all("Requires-Dist", [])), safe,
-        _as_html(_decoded(body), first("Description-Content-Type")),
+        told.get("summary", ""),
+        told.get("author") or told.get("author_email") or told.get("maintainer_email", ""),
+        (told.get("license_expression") or told.get("license", ""))[:100], told.get("requires_python", ""),
+        tuple(told.get("requires_dist", ())), safe,
+        _as_html(told.get("description", ""), told.get("description_content_type", "")),
     )  # fmt: skip
-
-
-def _decoded(text: str) -> str:
-    """METADATA is UTF-8; the email parser hands its bytes over as surrogates."""
-    return text.encode("ascii", "surrogateescape").decode("utf-8", "replace") if not text.isascii() else text
 
 
 def is_safe_link(target: str) -> bool:

@@ -4,44 +4,50 @@ import asyncio
 import hashlib
 import io
 import os
-import secrets
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from email.utils import formatdate
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from opskit import http
 from opskit.errors import OpskitError, Unable, os_reason
 from opskit.pypi import archive
-from opskit.pypi.answers import SAFE, Problem, Scope, Send, header
-from opskit.pypi.send import IMMUTABLE, content_type
+from opskit.pypi.answers import Problem, Scope, Send
+from opskit.pypi.cache import Cache, Entry, FetchLock
+from opskit.pypi.send import CHUNK, IMMUTABLE, Representation, send_representation
 
 Open = Callable[[str, dict[str, str]], AbstractAsyncContextManager[Any]]
-_CHUNK = 256 * 1024
 _POLL_S = 0.05
 
 
 class Download:
-    """A fetch into the cache. Readers follow the growing file; a wrong digest breaks them off."""
+    """A fetch into the cache, by this process or another. Readers follow the growing file, ranges too.
 
-    def __init__(self, open_: Open, url: str, sha256: str, size: int | None, place: Path) -> None:
-        self.place = place
+    The last byte of every answer stays back until the digest is known to be right: wrong bytes are never
+    complete, not as a file and not as a range of it.
+    """
+
+    def __init__(self, open_: Open, url: str, sha256: str, size: int | None, cache: Cache, entry: Entry) -> None:
+        self.entry = entry
         self.size = size
+        self.began = int(time.time())
         self.have = 0
         self.failure = ""
         self.done = False
+        self._cache = cache
         self._grown = asyncio.Condition()
-        self._temporary = place.with_name(f".{secrets.token_hex(6)}.part")
         self.task = asyncio.create_task(self._run(open_, url, sha256))
 
     async def _run(self, open_: Open, url: str, sha256: str) -> None:
+        lock = FetchLock(self.entry)
         try:
-            self.place.parent.mkdir(parents=True, exist_ok=True)
-            async with _one_process(self.place.parent / ".lock"):
-                if not self.place.exists():
-                    await self._fetch(open_, url, sha256)
+            await self._follow_other(lock)
+            if not self.entry.file.exists():
+                if self.have:
+                    raise Unable("the worker that fetched it did not get it whole")
+                await self._fetch(open_, url, sha256, lock)
+                await asyncio.to_thread(self._cache.trim)
         except OpskitError as error:
             self.failure = error.message
         except OSError as error:
@@ -50,106 +56,87 @@ class Download:
             self.failure = "the server is stopping"
             raise
         finally:
-            self._temporary.unlink(missing_ok=True)
+            lock.release()
             self.done = True
             await self._notify()
 
-    async def _fetch(self, open_: Open, url: str, sha256: str) -> None:
+    async def _follow_other(self, lock: FetchLock) -> None:
+        """Until the lock is ours, see how far the process that has it is."""
+        while not lock.take():
+            progress = self.entry.progress()
+            if progress and progress.have > self.have:
+                self.size, self.began, self.have = progress.size, progress.began, progress.have
+                await self._notify()
+            await asyncio.sleep(_POLL_S)
+
+    async def _fetch(self, open_: Open, url: str, sha256: str, lock: FetchLock) -> None:
         digest = hashlib.sha256()
-        async with open_(url, {"Accept-Encoding": "identity"}) as answer:
-            if answer.status_code != 200:
-                raise Unable(f"{http.host(url)} answered {answer.status_code}")
-            told = answer.headers.get("content-length", "")
-            if self.size is None and told.isdigit():
-                self.size = int(told)
-            with self._temporary.open("wb", buffering=0) as file:
-                async for chunk in answer.aiter_bytes(_CHUNK):
-                    await asyncio.to_thread(file.write, chunk)
-                    digest.update(chunk)
-                    self.have += len(chunk)
-                    await self._notify()
-                await asyncio.to_thread(os.fsync, file.fileno())
-        if digest.hexdigest() != sha256:
-            raise Unable(f"{http.host(url)} sent other bytes than its page says")
-        self._temporary.replace(self.place)
+        part = self.entry.part
+        part.unlink(missing_ok=True)
+        try:
+            async with open_(url, {"Accept-Encoding": "identity"}) as answer:
+                self._begin(answer, url, lock)
+                with part.open("wb", buffering=0) as file:
+                    async for chunk in answer.aiter_bytes(CHUNK):
+                        await asyncio.to_thread(file.write, chunk)
+                        digest.update(chunk)
+                        self.have += len(chunk)
+                        if self.size is not None and self.have > self.size:
+                            raise Unable(f"{http.host(url)} sent more bytes than its page says")
+                        await self._notify()
+                    await asyncio.to_thread(os.fsync, file.fileno())
+            if digest.hexdigest() != sha256:
+                raise Unable(f"{http.host(url)} sent other bytes than its page says")
+            os.utime(part, (self.began, self.began))
+            part.replace(self.entry.file)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _begin(self, answer: Any, url: str, lock: FetchLock) -> None:
+        if answer.status_code != 200:
+            raise Unable(f"{http.host(url)} answered {answer.status_code}")
+        told = answer.headers.get("content-length", "")
+        if self.size is None and told.isdigit():
+            self.size = int(told)
+        if self.size is not None:
+            lock.tell(self.size, self.began)
 
     async def _notify(self) -> None:
         async with self._grown:
             self._grown.notify_all()
 
     async def stream(self, scope: Scope, send: Send, etag: str) -> bool:
-        """Send the file while it arrives; False when it is to be sent from the cache.
+        """Send the file, or ranges of it, while it arrives; False when it lies in the cache now.
 
         Raises Problem when nothing was sent yet, OSError when the client already has a piece.
         """
-        if scope["method"] != "GET" or header(scope, b"range") is not None:
-            await self._finished()
-            return False
         async with self._grown:
-            await self._grown.wait_for(lambda: self.have > 0 or self.done)
+            await self._grown.wait_for(lambda: (self.have > 0 and self.size is not None) or self.done)
+        if self.failure:
+            raise Problem(502, f"{self.entry.filename}: {self.failure}")
         if self.done or self.size is None:
-            await self._finished()
             return False
         try:
-            file = self._temporary.open("rb")
-        except FileNotFoundError:
-            await self._finished()
-            return False
+            file = self.entry.part.open("rb")
+        except FileNotFoundError:  # it has just been given its name
+            await asyncio.wait([self.task])
+            return await self.stream(scope, send, etag)
         with file:
-            await self._follow(file, send, etag)
+            read = partial(self._read, file)
+            what = Representation(self.entry.filename, self.size, etag, self.began, IMMUTABLE, read)
+            await send_representation(scope, send, what)
         return True
 
-    async def _finished(self) -> None:
-        await asyncio.wait([self.task])
+    async def _read(self, file: IO[bytes], start: int, end: int) -> bytes:
+        async with self._grown:
+            await self._grown.wait_for(lambda: min(self.have, end - 1) > start or self.done)
         if self.failure:
-            raise Problem(502, f"{self.place.name}: {self.failure}")
-
-    async def _follow(self, file: io.BufferedReader, send: Send, etag: str) -> None:
-        size = self.size
-        assert size is not None
-        head = [
-            (b"content-type", content_type(self.place.name)), (b"content-length", b"%d" % size),
-            (b"etag", etag.encode()), (b"cache-control", IMMUTABLE), (b"accept-ranges", b"bytes"),
-            (b"last-modified", formatdate(usegmt=True).encode()), *SAFE,
-        ]  # fmt: skip
-        await send({"type": "http.response.start", "status": 200, "headers": head})
-        sent = 0
-        while sent < size:
-            # The last byte stays back until the digest is known to be right: a wrong file is never complete.
-            async with self._grown:
-                await self._grown.wait_for(partial(self._has_more, size, sent))
-            if self.failure or (self.done and self.have != size):
-                raise OSError(f"{self.place.name}: {self.failure or 'upstream sent another size than it said'}")
-            data = os.pread(file.fileno(), min(_CHUNK, self._passable(size) - sent), sent)
-            sent += len(data)
-            await send({"type": "http.response.body", "body": data, "more_body": sent < size})
-
-    def _has_more(self, size: int, sent: int) -> bool:
-        return self._passable(size) > sent or self.done
-
-    def _passable(self, size: int) -> int:
-        return min(self.have, size) if self.done else min(self.have, size - 1)
-
-
-class _one_process:  # noqa: N801 — reads as a statement: async with _one_process(path):
-    """One process at a time fetches a file; the others wait and then find it in the cache."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w")
-
-    async def __aenter__(self) -> None:
-        import fcntl
-
-        while True:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                await asyncio.sleep(_POLL_S)
-            else:
-                return
-
-    async def __aexit__(self, *_: object) -> None:
-        self._file.close()
+            raise OSError(f"{self.entry.filename}: {self.failure}")
+        upto = end if self.done else min(self.have, end - 1)
+        data = os.pread(file.fileno(), min(CHUNK, upto - start), start)
+        if not data:
+            raise OSError(f"{self.entry.filename}: upstream sent another size than it said")
+        return data
 
 
 class _RangedFile(io.RawIOBase):

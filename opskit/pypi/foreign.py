@@ -14,7 +14,10 @@ from opskit.units import format_duration
 
 @dataclass(frozen=True)
 class ForeignFile:
-    """A file as another index lists it. `uploaded` in µs since 1970; `metadata` a sha256, True, or None."""
+    """A file as another index lists it. `uploaded` in µs since 1970; `metadata` a sha256, True, or None.
+
+    `provenance` is the https URL of its attestations (PEP 740), which this index passes on.
+    """
 
     filename: str
     url: str
@@ -24,6 +27,7 @@ class ForeignFile:
     requires_python: str | None
     yanked: str | None
     metadata: str | bool | None
+    provenance: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,13 @@ def _file_of(entry: dict[str, Any], url: str) -> ForeignFile:
         sha256=str(entry.get("hashes", {}).get("sha256", "")).lower(), size=entry.get("size"),
         uploaded=_micros(entry.get("upload-time")), requires_python=entry.get("requires-python"),
         yanked=None if not yanked else (yanked if isinstance(yanked, str) else ""), metadata=metadata or None,
+        provenance=_secure(entry.get("provenance")),
     )  # fmt: skip
+
+
+def _secure(url: Any) -> str | None:
+    """PEP 740: the URL is fully qualified and of a secure origin."""
+    return url if isinstance(url, str) and url.startswith("https://") else None
 
 
 def _micros(text: Any) -> int | None:
@@ -110,7 +120,7 @@ class _Anchors(HTMLParser):
                 sha256=fragment.removeprefix("sha256=").lower() if fragment.startswith("sha256=") else "",
                 size=None, uploaded=None, requires_python=found.get("data-requires-python"),
                 yanked=(found["data-yanked"] or "") if "data-yanked" in found else None,
-                metadata=_known_metadata(metadata),
+                metadata=_known_metadata(metadata), provenance=_secure(found.get("data-provenance")),
             )
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any, BinaryIO
 
-from opskit.pypi.answers import App, Receive, Scope, Send
+from opskit.pypi.answers import App, Message, Receive, Scope, Send, small_body
 from opskit.pypi.audit import Actor
 from opskit.pypi.plan import Settings
 from opskit.pypi.store import FileRow, Store
@@ -120,12 +120,17 @@ def make_app(settings: Settings, store: Store) -> App:
     made: list[App] = []
 
     async def legacy(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await small_body(receive)  # else a sender without end would fill the disk
+
+        async def receive_body() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
         if not made:
             from a2wsgi import WSGIMiddleware
 
             middleware: Any = WSGIMiddleware(_without_forwarding(make_wsgi(settings, store)), workers=4)
             made.append(middleware)
-        await made[0](scope, receive, send)
+        await made[0](scope, receive_body, send)
 
     return legacy
 

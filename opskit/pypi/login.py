@@ -8,13 +8,30 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
-from opskit.pypi.access import COOKIE, Access, Credentials, cookie
-from opskit.pypi.answers import App, Problem, Receive, Scope, Send, client, header, send_problem
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from opskit.pypi.access import COOKIE, Access, Credentials
+from opskit.pypi.answers import (
+    Headers,
+    Problem,
+    Receive,
+    Scope,
+    Send,
+    client,
+    send_problem,
+    small_body,
+    with_reason,
+)
 from opskit.pypi.negotiate import quality, weights
-from opskit.pypi.web import send_page
+from opskit.pypi.web import page
 
 _CLIENTS = re.compile(
     r"^(pip|setuptools|Python-urllib|python-requests|uv|poetry|pdm|hatch|flit|twine|bandersnatch|devpi|Artifactory"
@@ -23,6 +40,8 @@ _CLIENTS = re.compile(
 )
 CSRF_COOKIE = "opskit_csrf"
 _CSRF_S = 12 * 3600
+_VARY_BY_READER = (b"vary", b"Accept, Sec-Fetch-Mode, User-Agent")
+_VARY = (b"vary", b"Accept, Authorization, Cookie, Sec-Fetch-Mode, User-Agent")
 
 
 def prefers_form(headers: dict[bytes, bytes], query: bytes = b"") -> bool:
@@ -40,78 +59,83 @@ def prefers_form(headers: dict[bytes, bytes], query: bytes = b"") -> bool:
     return html > max(*others, accepted.get("*/*", 0.0))
 
 
-def make_app(access: Access) -> App:
-    """The form at /+login, the log-out at /+logout, and the answer to whoever must log in first."""
+def routes(access: Access) -> list[BaseRoute]:
+    """The form at /+login, and the log-out at /+logout."""
 
-    async def login(scope: Scope, receive: Receive, send: Send) -> None:
-        problem: Problem | None = scope.get("opskit.problem")
-        if problem is not None:
-            await _challenge(access, scope, send, problem)
-        elif scope["path"] == "/+login" and scope["method"] == "POST":
-            await _log_in(access, scope, receive, send)
-        elif scope["path"] == "/+login" and scope["method"] in ("GET", "HEAD"):
-            asked = parse_qs(scope["query_string"].decode("latin-1")).get("next", ["/"])[0]
-            await _show_form(access, scope, send, 200, asked, "")
-        elif scope["path"] == "/+logout" and scope["method"] == "POST":
-            await _log_out(access, scope, receive, send)
+    async def form(request: Request) -> Response:
+        return _form(access, request, 200, request.query_params.get("next", "/"), "")
+
+    async def log_in(request: Request) -> Response:
+        return await _log_in(access, request)
+
+    async def log_out(request: Request) -> Response:
+        refuse_forgery(access, request, await read_form(request.receive))
+        answer = _go("/")
+        answer.delete_cookie(COOKIE)
+        return answer
+
+    return [
+        Route("/+login", form),
+        Route("/+login", log_in, methods=["POST"]),
+        Route("/+logout", log_out, methods=["POST"]),
+    ]
+
+
+Answer = Callable[[Scope, Receive, Send, Problem], Awaitable[None]]
+
+
+def make_answer(access: Access) -> Answer:
+    """How an error is told: a page or the form to people, its reason in text or JSON to programs."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
+        vary = _VARY if problem.status == 401 else _VARY_BY_READER
+        request = HTTPConnection(scope)
+        if not prefers_form(dict(scope["headers"]), scope["query_string"]):
+            await send_problem(scope, send, replace(problem, headers=[vary, *problem.headers]))
+        elif problem.status == 401:
+            await _form(access, request, 401, _address(request), "")(scope, receive, send)
         else:
-            raise Problem(405, "log in with the form at /+login", [(b"allow", b"GET, HEAD, POST")])
+            title = HTTPStatus(problem.status).phrase
+            fields = {"status": problem.status, "title": title, "reason": problem.reason}
+            headers = [vary, *problem.headers]
+            shown = page(request, "error.html", fields, status=problem.status, headers=headers, store=False)
+            await shown(scope, receive, with_reason(send, problem.reason))
 
-    return login
-
-
-async def _challenge(access: Access, scope: Scope, send: Send, problem: Problem) -> None:
-    headers = dict(scope["headers"])
-    problem.headers.append((b"vary", b"Accept, Authorization, Cookie, Sec-Fetch-Mode, User-Agent"))
-    if not prefers_form(headers, scope["query_string"]):
-        await send_problem(scope, send, problem)
-        return
-    query = scope["query_string"].decode("latin-1")
-    here = scope["path"] + (f"?{query}" if query else "")
-    await _show_form(access, scope, send, 401, here, "")
+    return answer
 
 
-async def _show_form(access: Access, scope: Scope, send: Send, status: int, target: str, said: str) -> None:
+def _address(request: HTTPConnection) -> str:
+    """Where the reader wanted to go; a form that was sent is not sent again by a log-in."""
+    if request.scope["method"] not in ("GET", "HEAD"):
+        return "/"
+    return quote(request.url.path) + (f"?{request.url.query}" if request.url.query else "")
+
+
+def _form(access: Access, request: HTTPConnection, status: int, target: str, said: str) -> Response:
     """Without `Basic` in the challenge, which would open the browser's own box over the form."""
-    nonce, extra = csrf_nonce(scope)
+    nonce, extra = csrf_nonce(request)
     if status == 401:
         extra.append((b"www-authenticate", b'Form realm="opskit"'))
-    extra.append((b"vary", b"Accept, Authorization, Cookie, Sec-Fetch-Mode, User-Agent"))
     fields = {"next": safe_target(target), "csrf": csrf_token(access, nonce), "said": said}
-    await send_page(scope, send, "login.html", fields, status=status, headers=extra, store=False)
+    return page(request, "login.html", fields, status=status, headers=[*extra, _VARY], store=False)
 
 
-async def _log_in(access: Access, scope: Scope, receive: Receive, send: Send) -> None:
-    form = await read_form(receive)
-    refuse_forgery(access, scope, form)
+async def _log_in(access: Access, request: Request) -> Response:
+    form = await read_form(request.receive)
+    refuse_forgery(access, request, form)
     target = safe_target(form.get("next", "/"))
     try:
         credentials = Credentials(form.get("user", ""), form.get("password", ""))
-        identity = await access.check(credentials, client(scope))
+        identity = await access.check(credentials, client(request.scope))
     except Problem as problem:
-        await _show_form(
-            access, scope, send, 401 if problem.status == 401 else problem.status, target, problem.reason
-        )
-        return
-    session = access.open_session(identity)
-    await _go(send, target, [_cookie(scope, COOKIE, session)])
+        return _form(access, request, problem.status, target, problem.reason)
+    answer = _go(target)
+    answer.set_cookie(COOKIE, access.open_session(identity), **_cookie_rules(request))
+    return answer
 
 
-async def _log_out(access: Access, scope: Scope, receive: Receive, send: Send) -> None:
-    form = await read_form(receive)
-    refuse_forgery(access, scope, form)
-    await _go(send, "/", [_cookie(scope, COOKIE, "", age=0)])
-
-
-async def _go(send: Send, target: str, headers: list[tuple[bytes, bytes]]) -> None:
-    head = [
-        (b"location", target.encode()),
-        (b"content-length", b"0"),
-        (b"cache-control", b"no-store"),
-        *headers,
-    ]
-    await send({"type": "http.response.start", "status": 303, "headers": head})
-    await send({"type": "http.response.body"})
+def _go(target: str) -> Response:
+    return RedirectResponse(target, 303, {"cache-control": "no-store"})
 
 
 def safe_target(target: str) -> str:
@@ -122,15 +146,8 @@ def safe_target(target: str) -> str:
 
 
 async def read_form(receive: Receive) -> dict[str, str]:
-    """A small urlencoded form. Raises Problem 413."""
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > 2**16:
-            raise Problem(413, "the form is too large")
-        if message["type"] == "http.disconnect" or not message.get("more_body"):
-            break
+    """A small urlencoded form. Raises Problem 408, 413."""
+    body = await small_body(receive)
     fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
     return {key: values[0] for key, values in fields.items()}
 
@@ -138,13 +155,15 @@ async def read_form(receive: Receive) -> dict[str, str]:
 # Forgery: a form must come from our own page. Two independent checks.
 
 
-def csrf_nonce(scope: Scope) -> tuple[str, list[tuple[bytes, bytes]]]:
+def csrf_nonce(request: HTTPConnection) -> tuple[str, Headers]:
     """The browser's nonce and, when it has none yet, the header that gives it one."""
-    known = cookie(scope, CSRF_COOKIE)
+    known = request.cookies.get(CSRF_COOKIE)
     if known and re.fullmatch(r"[0-9a-f]{32}", known):
         return known, []
     nonce = secrets.token_hex(16)
-    return nonce, [_cookie(scope, CSRF_COOKIE, nonce)]
+    jar = Response()
+    jar.set_cookie(CSRF_COOKIE, nonce, **_cookie_rules(request))
+    return nonce, [pair for pair in jar.raw_headers if pair[0] == b"set-cookie"]
 
 
 def csrf_token(access: Access, nonce: str) -> str:
@@ -156,15 +175,15 @@ def _csrf_signature(access: Access, nonce: str, made: int) -> str:
     return hmac.new(access.secret, f"csrf|{nonce}|{made}".encode(), "sha256").hexdigest()
 
 
-def refuse_forgery(access: Access, scope: Scope, form: dict[str, str]) -> None:
+def refuse_forgery(access: Access, request: HTTPConnection, form: dict[str, str]) -> None:
     """Raises Problem 403 for a form that did not come from a page of this server."""
-    site = header(scope, b"sec-fetch-site")
+    site = request.headers.get("sec-fetch-site")
     if site is not None and site not in ("same-origin", "none"):
         raise Problem(403, "this form came from another site")
-    origin = header(scope, b"origin")
-    if origin is not None and urlsplit(origin).netloc != (header(scope, b"host") or ""):
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host", ""):
         raise Problem(403, "this form came from another site")
-    nonce = cookie(scope, CSRF_COOKIE) or ""
+    nonce = request.cookies.get(CSRF_COOKIE, "")
     made, _, signature = form.get("csrf", "").partition(".")
     if not made.isdigit() or time.time() - int(made) > _CSRF_S:
         raise Problem(403, "the form is too old: load its page again")
@@ -172,17 +191,17 @@ def refuse_forgery(access: Access, scope: Scope, form: dict[str, str]) -> None:
         raise Problem(403, "the form did not come from this server's page: load it again")
 
 
-def is_browser(scope: Scope) -> bool:
+def is_browser(request: HTTPConnection) -> bool:
     """Whether a request may have been started by a page, and must prove that it was one of ours."""
-    return any(header(scope, name) is not None for name in (b"origin", b"sec-fetch-site", b"cookie"))
+    return any(name in request.headers for name in ("origin", "sec-fetch-site", "cookie"))
 
 
-def _cookie(scope: Scope, name: str, value: str, age: int = _CSRF_S) -> tuple[bytes, bytes]:
-    secure = "; Secure" if scope.get("scheme") == "https" else ""
-    return b"set-cookie", f"{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}".encode()
+def _cookie_rules(request: HTTPConnection) -> dict[str, Any]:
+    secure = request.url.scheme == "https"
+    return {"max_age": _CSRF_S, "httponly": True, "samesite": "lax", "secure": secure}
 
 
-def page_fields(access: Access, scope: Scope) -> tuple[dict[str, Any], list[tuple[bytes, bytes]]]:
+def page_fields(access: Access, request: HTTPConnection) -> tuple[dict[str, Any], Headers]:
     """What a page with a form needs: its token, and perhaps the cookie that goes with it."""
-    nonce, extra = csrf_nonce(scope)
+    nonce, extra = csrf_nonce(request)
     return {"csrf": csrf_token(access, nonce)}, extra

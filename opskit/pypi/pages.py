@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from opskit.pypi.answers import SAFE, Prepared
 from opskit.pypi.negotiate import coding, is_fresh, page_type
-from opskit.pypi.rights import Identity
 from opskit.pypi.simple import HTML_TYPE, JSON_TYPE
 from opskit.pypi.store import CODINGS, ROOT_PAGE, Page, Store
 
@@ -52,11 +51,11 @@ class Pages:
 
     def quick(
         self, url: bytes, headers: list[tuple[bytes, bytes]],
-        known: Callable[[str], Identity | None] | None = None,
+        is_reader: Callable[[bytes, str], bool] | None = None,
     ) -> Prepared | None:  # fmt: skip
         """The answer to a plain GET of a project page that lies ready, or None for the ordinary way.
 
-        `known` is given where reading needs an identity: it knows those that were verified lately.
+        `is_reader` is given where reading needs an identity: it knows who was verified lately and may.
         """
         accept = encoding = none_match = authorization = None
         for name, value in headers:
@@ -72,16 +71,19 @@ class Pages:
                 return None
         self.refresh()
         key = self._quick.get((url, accept, encoding))
-        found = (self._cache.get(key) if key else None) or self._learn(url, accept, encoding)
-        if found is None:
+        found = self._cache.get(key) if key else None
+        if found is None or key is None:
+            key = self._learn(url, accept, encoding)
+            found = (self._cache.get(key) or self._load(key)) if key else None
+        if found is None or key is None:
             return None
-        if known is not None and not _may_list(known, authorization, url):
+        if is_reader is not None and not (authorization and is_reader(authorization, key[0])):
             return None
         if none_match is None or not is_fresh(none_match.decode("latin-1"), found.headers[0][1].decode()):
             return found
-        return self._unchanged[self._quick[url, accept, encoding]]
+        return self._unchanged[key]
 
-    def _learn(self, url: bytes, accept: bytes | None, encoding: bytes | None) -> Prepared | None:
+    def _learn(self, url: bytes, accept: bytes | None, encoding: bytes | None) -> Key | None:
         """Note which cached page a request head stands for; only plain, normalised addresses qualify."""
         match = _PLAIN.fullmatch(url)
         media = page_type(accept.decode("latin-1") if accept else None)
@@ -91,7 +93,7 @@ class Pages:
         if len(self._quick) > 2 * _CACHED_PAGES:
             self._quick.clear()
         self._quick[url, accept, encoding] = key
-        return self._cache.get(key) or self._load(key)
+        return key
 
     def refresh(self) -> None:
         """Forget what others changed; one read of shared memory when nothing did."""
@@ -137,9 +139,3 @@ def prepare(page: Page, media: str, packing: str) -> tuple[Prepared, Prepared]:
     if packing != "identity":
         whole.append((b"content-encoding", packing.encode()))
     return Prepared(200, whole, page.body), Prepared(304, head)
-
-
-def _may_list(known: Callable[[str], Identity | None], authorization: bytes | None, url: bytes) -> bool:
-    """Whether this header was verified lately and covers the project; else the ordinary way is taken."""
-    identity = known(authorization.decode("latin-1")) if authorization else None
-    return identity is not None and identity.may("list", url[len("/simple/") : -1].decode())

@@ -15,7 +15,8 @@ GUARDED_BY_DEFAULT = frozenset({"upload", "delete", "admin"})
 
 @dataclass(frozen=True)
 class UpstreamRules:
-    """What may come from the indexes behind this one. `min_age` in seconds; names are patterns."""
+    """What may come from the indexes behind this one. `min_age` in seconds, `cache_size` in bytes; names are
+    patterns."""
 
     urls: tuple[str, ...] = ()
     offline: bool = False
@@ -25,6 +26,7 @@ class UpstreamRules:
     deny: tuple[str, ...] = ()
     min_age: float = 0.0
     min_age_except: tuple[str, ...] = ()
+    cache_size: int = 20 * 2**30
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Settings:
     tls_key: Path | None = None
     max_upload: int = 4 * 2**30
     upstream: UpstreamRules = UpstreamRules()
+    trusted_proxies: tuple[str, ...] = ()
     run_directory: Path | None = None
     quiet: bool = False
 
@@ -72,6 +75,18 @@ def refuse_bad_upstreams(rules: UpstreamRules) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Misuse(f"'{redact.url(url)}' is not the URL of an index", hint="write https://HOST/simple/")
+
+
+def parse_proxy(text: str) -> str:
+    """An address or network whose X-Forwarded-For and -Proto are believed. Raises Misuse."""
+    from ipaddress import ip_network
+
+    try:
+        return str(ip_network(text.strip()))
+    except ValueError as error:
+        raise Misuse(
+            f"'{text}' is not an address or network", hint="write for example 127.0.0.1 or 10.0.0.0/8"
+        ) from error
 
 
 def refuse_exposed(settings: Settings, *, has_users: bool, insecure: bool) -> None:

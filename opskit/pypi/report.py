@@ -63,7 +63,7 @@ def _upstream(settings: Settings) -> Iterator[str]:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> Render:
-    """Columns as wide as needed; the last may be cut at the terminal's edge."""
+    """Columns as wide as needed; on a terminal, a last cell that does not fit gets a line of its own."""
 
     def render(out: Stdout) -> None:
         if not rows:
@@ -72,7 +72,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> Ren
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
         for row in [head, *rows]:
             cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-            out.write("  ".join(cells).rstrip() + "\n")
+            line = "  ".join(cells).rstrip()
+            if out.width is not None and len(line) > out.width:
+                line = "  ".join(cells[:-1]).rstrip() + "\n" + f"    {cells[-1]}".rstrip()[: out.width]
+            out.write(line + "\n")
 
     return render
 
@@ -124,8 +127,11 @@ def findings(results: list[dict[str, Any]]) -> Render:
 
 def log(rows: list[dict[str, Any]]) -> Render:
     return table(
-        ["when", "who", "from", "what", "subject", "detail"],
-        [[r["at"], r["who"] or "-", r["from"], r["what"], r["subject"], r["detail"][:40]] for r in rows],
+        ["when", "who", "from", "what", "subject and detail"],
+        [
+            [r["at"], r["who"] or "-", r["from"], r["what"], f"{r['subject']}  {r['detail'][:40]}".rstrip()]
+            for r in rows
+        ],
         "nothing was changed yet",
     )
 

@@ -28,11 +28,12 @@ class Right:
 
 @dataclass(frozen=True)
 class Identity:
-    """Somebody who showed who they are, or nobody (an empty name)."""
+    """Somebody who showed who they are, or nobody (an empty name). `expires` in µs since 1970."""
 
     name: str = ""
     rights: tuple[Right, ...] = ()
     by_cookie: bool = False
+    expires: int | None = None
 
     def may(self, action: str, project: str | None) -> bool:
         return any(right.allows(action, project) for right in self.rights)

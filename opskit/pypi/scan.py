@@ -4,6 +4,7 @@ A tick costs one stat per directory. A directory whose modification time moved i
 that was touched in the last two seconds is looked at again until it is settled: it may still be growing.
 """
 
+import asyncio
 import hashlib
 import io
 import os
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opskit.pypi import archive, names
+from opskit.pypi.answers import Problem
 from opskit.pypi.store import FileRow, Store
 
 _BATCH = 1000
@@ -22,6 +24,9 @@ _SETTLED_NS = 2_000_000_000  # a file untouched for so long is taken as written
 _GRANULE_NS = 50_000_000  # a listing this close to the directory's own time may have missed a name
 FULL_SCAN_S = 300.0  # how often every file is looked at, for changes that leave the directory's time alone
 
+
+_WAIT_S = 10.0  # how long a request waits for the first scan; less than any client's patience
+_POLL_S = 0.05
 
 Stamp = tuple[int, int, int]  # size, modification time in ns, inode: equal means unchanged
 
@@ -35,6 +40,34 @@ class Scanned:
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed)
+
+
+class FirstScan:
+    """Whether the directory has been read since this worker started, by whichever process reads it.
+
+    Before that nothing may be called missing: pip would take the name from elsewhere.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._started = time.time_ns()
+        self._done = False
+
+    @property
+    def is_done(self) -> bool:
+        self._done = self._done or self._store.scanned_at() > self._started
+        return self._done
+
+    async def wait(self) -> None:
+        """Raises Problem 503 when it takes longer than a client would wait."""
+        deadline = time.monotonic() + _WAIT_S
+        while not self.is_done:
+            if time.monotonic() > deadline:
+                raise Problem(
+                    503, "the server has just started and still reads its directory: ask again soon",
+                    [(b"retry-after", b"5")],
+                )  # fmt: skip
+            await asyncio.sleep(_POLL_S)
 
 
 class Scanner:
@@ -53,6 +86,12 @@ class Scanner:
 
     def tick(self) -> Scanned:
         """Look for changes; everything the first time and every FULL_SCAN_S, else only what moved."""
+        began = time.time_ns()
+        found = self._look()
+        self.store.mark_scanned(began)
+        return found
+
+    def _look(self) -> Scanned:
         if not self._listed or time.monotonic() - self._last_full > FULL_SCAN_S:
             return self.full()
         touched = set(self._unsettled)
@@ -86,14 +125,14 @@ class Scanner:
         return touched
 
     def _names(self, directory: str) -> tuple[set[str], set[str]]:
-        """All visible names, and those of them that are directories."""
+        """All visible names that are text, and those of them that are directories."""
         names_, directories = set(), set()
         try:
             with os.scandir(self.store.root / directory) as entries:
                 for entry in entries:
-                    if not entry.name.startswith("."):
+                    if not entry.name.startswith(".") and entry.name.isprintable():
                         names_.add(entry.name)
-                        if entry.is_dir():
+                        if entry.is_dir(follow_symlinks=False):  # as pypiserver; a link may lead in circles
                             directories.add(entry.name)
         except OSError:
             pass  # it vanished, or may not be read: then it holds nothing that could be served
@@ -124,11 +163,12 @@ class Scanner:
                 changed.append(path)
         self.store.forget(gone)
         added = 0
-        changed.sort()  # the files of a project together: its pages are rendered once per batch
-        for start in range(0, len(changed), _BATCH):
-            rows = list(self._read_all(changed[start : start + _BATCH]))
+        read = 0
+        for batch in _batches(changed):
+            rows = list(self._read_all(batch))
             added += self.store.remember(rows)
-            self.progress(start + len(rows))
+            read += len(batch)
+            self.progress(read)
         return Scanned(added, len(gone))
 
     def _read_all(self, paths: list[str]) -> Iterator[tuple[FileRow, bytes | None]]:
@@ -140,6 +180,22 @@ class Scanner:
             return describe(self.store.root, path)
         except OSError:
             return None  # gone or unreadable between listing and reading; the next tick sees it
+
+
+def _batches(paths: list[str]) -> Iterator[list[str]]:
+    """Batches that part no project: its page is rendered once and never shows half of its files."""
+    by_project: dict[str, list[str]] = {}
+    for path in paths:
+        parsed = names.parse_listed(path.rpartition("/")[2])
+        by_project.setdefault(parsed.project if parsed else "", []).append(path)
+    batch: list[str] = []
+    for project in sorted(by_project):
+        batch += sorted(by_project[project])
+        if len(batch) >= _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def describe(root: Path, path: str) -> tuple[FileRow, bytes | None] | None:

@@ -24,6 +24,10 @@ except ImportError:  # no wheel of httptools here: h11 does the same, slower
     HttpToolsProtocol = None  # type: ignore[assignment,misc]
 
 
+_HEAD_LIMIT = 64 * 1024  # bytes of a request's head; h11 has the same bound
+_HEAD_WITHIN_S = 30.0
+
+
 class _FirstLine:
     """A transport for one write: the reason phrase becomes ours. RFC 9112 section 4 allows any text."""
 
@@ -81,8 +85,41 @@ if HttpToolsProtocol is not None:
         """
 
         _answered = False
+        _in_head = True
+        _head_bytes = 0
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._head_since = self.loop.time()
+            self.loop.call_later(_HEAD_WITHIN_S, self._look_at_head)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._in_head:
+                self._head_bytes += len(data)
+                if self._head_bytes > _HEAD_LIMIT:
+                    self._refuse(b"431 Request Header Fields Too Large")
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._in_head, self._head_bytes, self._head_since = True, 0, self.loop.time()
+
+        def _look_at_head(self) -> None:
+            """Close a connection that sends its head a byte now and then, to hold as many as there can be."""
+            if self.transport.is_closing():
+                return
+            left = _HEAD_WITHIN_S - (self.loop.time() - self._head_since) if self._in_head else _HEAD_WITHIN_S
+            if left <= 0:
+                self._refuse(b"408 Request Timeout")
+            else:
+                self.loop.call_later(left, self._look_at_head)
+
+        def _refuse(self, status: bytes) -> None:
+            self.transport.write(b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
+            self.transport.close()
 
         def on_headers_complete(self) -> None:
+            self._in_head = False
             if self.url.startswith(b"/simple/") and self._is_idle:
                 answer = self._prepared()
                 if answer is not None:
@@ -183,7 +220,8 @@ def serve(settings: Settings, listener: socket.socket) -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
             lifespan="on",
             ws="none",
             timeout_keep_alive=75,

@@ -5,6 +5,7 @@ and note them in the change journal, by which every other process sees at once w
 """
 
 import gzip
+import os
 import sqlite3
 import threading
 import time
@@ -390,13 +391,34 @@ class Store:
         """True for the one process at a time that may scan the directory; the lock ends with the process."""
         import fcntl
 
-        with (database.state_directory(self.root) / "scan.lock").open("w") as lock:
+        with (database.state_directory(self.root) / "scan.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 yield False
             else:
                 yield True
+
+    @property
+    def _scan_mark(self) -> Path:
+        return database.state_directory(self.root) / "scanned"
+
+    def mark_scanned(self, moment: int) -> None:
+        """Tell every process that the index holds what the directory held at that moment, in ns since 1970."""
+        mark = self._scan_mark
+        if not mark.exists():  # it must not be seen with the time at which it is made
+            made = mark.with_name(f"scanned.{os.getpid()}")
+            made.touch()
+            os.utime(made, ns=(moment, moment))
+            made.replace(mark)
+        os.utime(mark, ns=(moment, moment))
+
+    def scanned_at(self) -> int:
+        """The last such moment, by whichever process scans; 0 before the first."""
+        try:
+            return self._scan_mark.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
 
 def _as_simple(row: FileRow, yanked: str | None) -> simple.File:

@@ -19,26 +19,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
 from opskit import redact
 from opskit.pypi.access import Access
-from opskit.pypi.answers import (
-    App,
-    Message,
-    Problem,
-    Receive,
-    Scope,
-    Send,
-    client,
-    header,
-    send_problem,
-    send_text,
-)
+from opskit.pypi.answers import App, Message, Problem, Receive, Scope, Send, client, header, send_problem
 from opskit.pypi.audit import Actor, record
 from opskit.pypi.database import transaction
 from opskit.pypi.negotiate import quality, weights
 from opskit.pypi.rights import Identity
 from opskit.pypi.store import Store
-from opskit.pypi.web import send_page
+from opskit.pypi.web import page
 
 _SLOW_S, _STUCK_S = 5.0, 120.0
 _REFRESH_S = 2
@@ -89,11 +82,10 @@ class Requests:
         try:
             await app(scope, _counted_receive(entry, receive), _counted_send(entry, send))
         except asyncio.CancelledError:
-            if not entry.killed:
-                raise
-            task.uncancel()
+            task.uncancel()  # the task ends here anyway, with an answer instead of a traceback in the log
             if entry.phase in ("reading", "working"):
-                await send_problem(scope, send, Problem(503, "stopped by an administrator"))
+                who = "stopped by an administrator" if entry.killed else "the server is stopping"
+                await send_problem(scope, send, Problem(503, who))
         except (BrokenPipeError, ConnectionError):
             pass  # the client went away
         except OSError as error:
@@ -232,63 +224,61 @@ class Desk:
             return None
 
 
-def make_app(store: Store, access: Access, desk: Desk) -> App:
+def routes(store: Store, access: Access, desk: Desk) -> list[BaseRoute]:
     """The page, its JSON form, and the kill."""
 
-    async def tracker(scope: Scope, receive: Receive, send: Send) -> None:
-        identity = await access.identify(scope)
+    async def administrator(request: Request) -> Identity:
+        identity = await access.identify(request.scope)
         access.require(identity, "admin", None)
-        path = scope["path"].rstrip("/")
-        if path == "/.tracker/kill" and scope["method"] == "POST":
-            await _kill(store, access, identity, desk, scope, receive, send)
-        elif path == "/.tracker" and scope["method"] in ("GET", "HEAD"):
-            await _show(access, identity, desk, scope, send)
-        else:
-            raise Problem(405 if path in ("/.tracker", "/.tracker/kill") else 404, "see /.tracker")
+        return identity
 
-    return tracker
+    async def show(request: Request) -> Response:
+        return await _show(access, await administrator(request), desk, request)
+
+    async def kill(request: Request) -> Response:
+        return await _kill(store, access, await administrator(request), desk, request)
+
+    return [
+        Route("/.tracker", show),
+        Route("/.tracker/", show),
+        Route("/.tracker/kill", kill, methods=["POST"]),
+    ]
 
 
-async def _show(access: Access, identity: Identity, desk: Desk, scope: Scope, send: Send) -> None:
+async def _show(access: Access, identity: Identity, desk: Desk, request: Request) -> Response:
     from opskit.pypi.login import page_fields
 
     answers = await desk.ask_all()
     requests = [one for answer in answers for one in answer["requests"] if not one["path"].startswith("/.tracker")]
     requests.sort(key=lambda one: -one["age_s"])
-    accepted = weights(header(scope, b"accept") or "*/*")
-    if b"format=json" in scope["query_string"] or quality("application/json", accepted) >= quality(
-        "text/html", accepted
-    ):
+    accepted = weights(request.headers.get("accept", "*/*"))
+    prefers_json = quality("application/json", accepted) >= quality("text/html", accepted)
+    if request.query_params.get("format") == "json" or prefers_json:
         threads = [line for answer in answers for line in answer["threads"]]
-        text = json.dumps({"workers": len(answers), "requests": requests, "threads": threads})
-        await send_text(scope, send, 200, text, "application/json", [(b"cache-control", b"no-store")])
-        return
-    fields, extra = page_fields(access, scope)
+        told = {"workers": len(answers), "requests": requests, "threads": threads}
+        return JSONResponse(told, headers={"cache-control": "no-store"})
+    fields, extra = page_fields(access, request)
     fields |= {
-        "requests": requests, "workers": len(answers), "said": "", "refresh": _REFRESH_S,
-        "identity": identity.name,
+        "requests": requests, "workers": len(answers), "identity": identity.name,
+        "refresh": 0 if "hold" in request.query_params else _REFRESH_S,
     }  # fmt: skip
-    await send_page(scope, send, "tracker.html", fields, headers=extra, store=False)
+    return page(request, "tracker.html", fields, headers=extra, store=False)
 
 
-async def _kill(
-    store: Store, access: Access, identity: Identity, desk: Desk, scope: Scope, receive: Receive, send: Send
-) -> None:
+async def _kill(store: Store, access: Access, identity: Identity, desk: Desk, request: Request) -> Response:
     from opskit.pypi.login import is_browser, read_form, refuse_forgery
 
-    form = await read_form(receive)
-    if identity.by_cookie or is_browser(scope):
-        refuse_forgery(access, scope, form)
+    form = await read_form(request.receive)
+    if identity.by_cookie or is_browser(request):
+        refuse_forgery(access, request, form)
     worker, _, number = form.get("id", "").partition("-")
     if not worker.isdigit() or not number.isdigit():
         raise Problem(400, "which request? the form has no id")
     killed = await desk.kill(worker, number)
     if not killed:
         raise Problem(404, "that request is over")
-    await asyncio.to_thread(_note, store, Actor(identity.name, client(scope)), killed)
-    head = [(b"location", b"../.tracker"), (b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": 303, "headers": head})
-    await send({"type": "http.response.body"})
+    await asyncio.to_thread(_note, store, Actor(identity.name, client(request.scope)), killed)
+    return RedirectResponse("../.tracker", 303)
 
 
 def _note(store: Store, actor: Actor, killed: str) -> None:

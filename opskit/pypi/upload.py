@@ -20,7 +20,19 @@ from typing import Any
 from opskit.errors import os_reason
 from opskit.pypi import check, names
 from opskit.pypi.access import Access
-from opskit.pypi.answers import App, Message, Problem, Receive, Scope, Send, client, header, send_text
+from opskit.pypi.answers import (
+    App,
+    Message,
+    Problem,
+    Receive,
+    Scope,
+    Send,
+    client,
+    header,
+    next_piece,
+    send_text,
+    small_body,
+)
 from opskit.pypi.audit import Actor
 from opskit.pypi.database import state_directory
 from opskit.pypi.legacy import ACTOR_HEADER
@@ -229,7 +241,7 @@ async def _receive(boundary: bytes, spool: Spool, receive: Receive) -> Form:
     reader = _Reader(boundary, spool)
     try:
         while True:
-            message: Message = await receive()
+            message: Message = await next_piece(receive)
             if message["type"] == "http.disconnect":
                 raise Problem(400, "the upload was broken off")
             reader.parser.write(message.get("body", b""))
@@ -371,14 +383,7 @@ async def _old_action(
     """A form without a file, as distutils sent to remove a package."""
     from urllib.parse import parse_qs
 
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > 2**16:
-            raise Problem(413, "the form is too large")
-        if message["type"] == "http.disconnect" or not message.get("more_body"):
-            break
+    body = await small_body(receive)
     fields = {key: values[0] for key, values in parse_qs(body.decode("utf-8", "replace")).items()}
     await _old_form(access, identity, legacy, fields, scope, send)
 

@@ -7,7 +7,7 @@ asked for at all, unless --merge opens it.
 import asyncio
 import hashlib
 import logging
-import os
+import secrets
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -16,11 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from weakref import WeakValueDictionary
 
 from opskit import http
 from opskit.errors import Unable
 from opskit.pypi import foreign, names, simple
 from opskit.pypi.answers import Problem, Scope, Send
+from opskit.pypi.cache import Cache, Entry
 from opskit.pypi.database import state_directory, transaction
 from opskit.pypi.download import Download, metadata_by_range
 from opskit.pypi.foreign import ForeignFile, ForeignPage
@@ -65,10 +67,11 @@ class Upstream:
     def __init__(self, rules: UpstreamRules, store: Store) -> None:
         self.rules = rules
         self.store = store
-        self.cache = state_directory(store.root) / "cache"
+        self.cache = Cache(state_directory(store.root) / "cache", rules.cache_size)
         self._client: AsyncClient | None = None
         self._bases, self._logins = _split_logins(rules.urls)
-        self._locks: dict[str, asyncio.Lock] = {}
+        # Weak: whoever asks for many names must not fill the memory with their locks.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._downloads: dict[str, Download] = {}
         self._said: set[tuple[str, str]] = set()
 
@@ -95,13 +98,19 @@ class Upstream:
                 self._say(project, why)
                 raise Problem(403, f"{project}: {why}")
             return project
-        lock = self._locks.setdefault(project, asyncio.Lock())
-        async with lock:
+        async with self._lock(project):
             page = await self._current(project)
             if page is None:
                 return project
             await asyncio.to_thread(self._publish, project, page)
         return _key(project)
+
+    def _lock(self, key: str) -> asyncio.Lock:
+        """One fetch at a time of what this key stands for."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
 
     async def view(self, project: str) -> simple.Project:
         """A project as its page shows it, local files and those of upstream by the same rules."""
@@ -254,19 +263,17 @@ class Upstream:
         why = await self._refusal(file)
         if why:
             raise Problem(403, f"{file.filename}: {why}")
-        place = self.cache / file.sha256[:2] / file.sha256 / file.filename
+        entry = self.cache.entry(file.sha256, file.filename)
         if of_metadata:
-            place = await self._metadata(file, place)
-        elif not place.exists():
-            download = await self._download(file, place)
-            if await download.stream(scope, send, f'"{file.sha256}"'):
+            place = await self._metadata(file, entry)
+            digest = hashlib.sha256(place.read_bytes()).hexdigest()
+        else:
+            place, digest = entry.file, file.sha256
+            if not place.exists() and await self._download(file, entry).stream(scope, send, f'"{digest}"'):
                 return
+        entry.touch()
         status = place.stat()
-        digest = hashlib.sha256(place.read_bytes()).hexdigest() if of_metadata else file.sha256
-        await send_file(
-            scope, send, place, status.st_size, f'"{digest}"', int(status.st_mtime), IMMUTABLE,
-            scope.get("opskit.count", lambda _: None),
-        )  # fmt: skip
+        await send_file(scope, send, place, status.st_size, f'"{digest}"', int(status.st_mtime), IMMUTABLE)
 
     async def _refusal(self, file: UpstreamFile) -> str:
         """A file whose page hides it now is not handed out by its old address either."""
@@ -280,34 +287,40 @@ class Upstream:
                 return hidden.get(file.filename, "")
         return ""
 
-    async def _download(self, file: UpstreamFile, place: Path) -> Download:
+    def _download(self, file: UpstreamFile, entry: Entry) -> Download:
         """The one fetch of this file that is under way, begun if there is none."""
         known = self._downloads.get(file.sha256)
         if known is not None and not known.task.done():
             return known
         if self.rules.offline:
             raise Problem(404, f"{file.filename} is not in the cache, and upstream is not asked: --offline")
-        download = Download(self.open, file.url, file.sha256, file.size, place)
+        download = Download(self.open, file.url, file.sha256, file.size, self.cache, entry)
         self._downloads = {k: d for k, d in self._downloads.items() if not d.task.done()}
         self._downloads[file.sha256] = download
         return download
 
-    async def _metadata(self, file: UpstreamFile, wheel: Path) -> Path:
+    async def _metadata(self, file: UpstreamFile, entry: Entry) -> Path:
         """The core metadata: upstream's, checked, or read out of the wheel. Raises Problem."""
-        place = wheel.with_name(wheel.name + ".metadata")
+        place = entry.metadata
         if place.exists():
             return place
         if not file.filename.endswith(".whl"):
             raise Problem(404, f"{file.filename} has no core metadata")
-        try:
-            body = await self._read_metadata(file, wheel)
-        except (Unable, OSError, ValueError) as error:
-            raise Problem(502, f"the metadata of {file.filename} cannot be had: {error}") from error
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_name(f".{os.getpid()}.{place.name}")
-        temporary.write_bytes(body)
-        temporary.replace(place)
+        async with self._lock(f"{file.sha256} metadata"):
+            try:
+                if not place.exists():
+                    await self._keep_metadata(file, entry)
+            except (Unable, OSError, ValueError) as error:
+                raise Problem(502, f"the metadata of {file.filename} cannot be had: {error}") from error
         return place
+
+    async def _keep_metadata(self, file: UpstreamFile, entry: Entry) -> None:
+        """Put it into the cache. Raises Unable, OSError, ValueError."""
+        body = await self._read_metadata(file, entry.file)
+        entry.directory.mkdir(parents=True, exist_ok=True)
+        temporary = entry.directory / f".{secrets.token_hex(6)}.metadata"
+        temporary.write_bytes(body)
+        temporary.replace(entry.metadata)
 
     async def _read_metadata(self, file: UpstreamFile, wheel: Path) -> bytes:
         from opskit.pypi.archive import core_of
@@ -382,6 +395,7 @@ def _as_simple(file: ForeignFile) -> simple.File:
         url=f"../../files/{file.sha256}/{quote(file.filename)}",
         hashes={"sha256": file.sha256}, size=file.size, uploaded=file.uploaded,
         requires_python=file.requires_python, yanked=file.yanked, metadata=metadata,
+        provenance=file.provenance,
     )  # fmt: skip
 
 

@@ -1,13 +1,17 @@
 """Pages for people: the projects, a search, a project. They work without JavaScript and have none."""
 
+from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from opskit import __version__
 from opskit.pypi import names
-from opskit.pypi.answers import App, Headers, Prepared, Problem, Receive, Scope, Send, header, send_prepared
+from opskit.pypi.answers import SAFE, Problem
 from opskit.pypi.description import Described, describe
 from opskit.pypi.simple import File, Project
 from opskit.pypi.store import Store
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
     from opskit.pypi.access import Access
     from opskit.pypi.rights import Identity
+    from opskit.pypi.scan import FirstScan
     from opskit.pypi.upstream import Upstream
 
 _CSP = (
@@ -46,57 +51,53 @@ def render(template: str, fields: dict[str, Any], root: str = "") -> bytes:
     return text.encode()
 
 
-async def send_page(
-    scope: Scope, send: Send, template: str, fields: dict[str, Any], *, status: int = 200,
-    headers: Headers | None = None, store: bool = True,
-) -> None:  # fmt: skip
-    body = render(template, fields, scope.get("root_path", ""))
-    head: Headers = [
-        (b"content-type", b"text/html; charset=utf-8"), (b"content-length", b"%d" % len(body)),
-        (b"content-security-policy", _CSP), (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"same-origin"), (b"cache-control", b"no-cache" if store else b"no-store"),
-        *(headers or []),
+def page(
+    request: HTTPConnection,
+    template: str,
+    fields: dict[str, Any],
+    *,
+    status: int = 200,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    store: bool = True,
+) -> Response:
+    """A page as an answer that runs nothing and loads nothing from elsewhere."""
+    answer = HTMLResponse(render(template, fields, request.scope.get("root_path", "")), status)
+    answer.raw_headers += [
+        (b"content-security-policy", _CSP), (b"referrer-policy", b"same-origin"),
+        (b"cache-control", b"no-cache" if store else b"no-store"), *SAFE, *headers,
     ]  # fmt: skip
-    await send_prepared(Prepared(status, head, body), scope, send)
+    return answer
 
 
-def make_app(store: Store, access: "Access", upstream: "Upstream | None") -> App:
-    """`/`, `/search`, `/project/NAME/` and the style sheet."""
+def routes(
+    store: Store, access: "Access", upstream: "Upstream | None", first_scan: "FirstScan"
+) -> list[BaseRoute]:
+    """`/`, `/search`, `/project/NAME/VERSION/` and the style sheet."""
 
-    async def web(scope: Scope, _receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        if scope["method"] not in ("GET", "HEAD"):
-            raise Problem(405, "this page is for reading", [(b"allow", b"GET, HEAD")])
-        if path == "/+static/style.css":
-            await _send_style(scope, send)
-            return
-        identity = await access.identify(scope)
-        if path == "/" or path.startswith("/search"):
-            await _projects(store, access, identity, scope, send)
-        else:
-            await _project(store, access, upstream, identity, scope, send, path.removeprefix("/project/"))
+    async def projects(request: Request) -> Response:
+        identity = await access.identify(request.scope)
+        await first_scan.wait()
+        return _projects(store, access, identity, request)
 
-    return web
+    async def project(request: Request) -> Response:
+        identity = await access.identify(request.scope)
+        await first_scan.wait()
+        return await _project(store, access, upstream, identity, request)
 
-
-async def _send_style(scope: Scope, send: Send) -> None:
-    body = files("opskit.pypi").joinpath("static/style.css").read_bytes()
-    head = [(b"content-type", b"text/css; charset=utf-8"), (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"max-age=3600")]  # fmt: skip
-    await send_prepared(Prepared(200, head, body), scope, send)
+    return [
+        Route("/", projects),
+        Route("/search", projects),
+        Route("/project/{place:path}", project),
+        Mount("/+static", StaticFiles(packages=[("opskit.pypi", "static")])),
+    ]
 
 
-def _query(scope: Scope, key: str) -> str:
-    query: bytes = scope["query_string"]
-    return parse_qs(query.decode("latin-1")).get(key, [""])[0]
-
-
-async def _projects(store: Store, access: "Access", identity: "Identity", scope: Scope, send: Send) -> None:
+def _projects(store: Store, access: "Access", identity: "Identity", request: Request) -> Response:
     """The list of projects, or of those that a search finds, a page at a time."""
     if not access.allows(identity, "list", None) and not identity.may_some("list"):
         access.require(identity, "list", None)
-    asked = _query(scope, "q").strip()[:100]
-    page = _page_number(_query(scope, "page"))
+    asked = request.query_params.get("q", "").strip()[:100]
+    number = _page_number(request.query_params.get("page", ""))
     needle = names.normalize(asked)
     found = [
         row for row in store.project_list()
@@ -106,44 +107,38 @@ async def _projects(store: Store, access: "Access", identity: "Identity", scope:
     found.sort(
         key=lambda row: (row.name != needle, not row.name.startswith(needle), row.name) if asked else (row.name,)
     )
-    start = (page - 1) * _PER_PAGE
-    projects, count = store.counts()
+    start = (number - 1) * _PER_PAGE
+    count, files = store.counts()
     fields = {
-        "asked": asked, "found": found[start : start + _PER_PAGE], "total": len(found), "page": page,
-        "pages": max(1, -(-len(found) // _PER_PAGE)), "projects": projects, "files": count,
-        "base": _base(scope), "identity": identity.name,
+        "asked": asked, "found": found[start : start + _PER_PAGE], "total": len(found), "page": number,
+        "pages": max(1, -(-len(found) // _PER_PAGE)), "projects": count, "files": files,
+        "base": _base(request), "identity": identity.name,
     }  # fmt: skip
-    await _send_with_form(access, scope, send, "projects.html", fields)
+    return _with_form(access, request, "projects.html", fields)
 
 
 def _page_number(text: str) -> int:
     return int(text) if text.isdecimal() and 0 < len(text) < 6 and int(text) else 1
 
 
-def _base(scope: Scope) -> str:
+def _base(request: Request) -> str:
     """Our own address as the browser sees it."""
-    host = header(scope, b"host") or "localhost"
-    return f"{scope.get('scheme', 'http')}://{host}{scope.get('root_path', '')}"
+    return str(request.base_url).rstrip("/")
 
 
-async def _send_with_form(
-    access: "Access", scope: Scope, send: Send, template: str, fields: dict[str, Any]
-) -> None:
+def _with_form(access: "Access", request: Request, template: str, fields: dict[str, Any]) -> Response:
     """A page whose head has the log-out button."""
     from opskit.pypi.login import page_fields
 
-    extra_fields, extra = page_fields(access, scope) if fields["identity"] else ({"csrf": ""}, [])
-    await send_page(
-        scope, send, template, fields | extra_fields, headers=[*extra, (b"vary", b"Cookie, Authorization")]
-    )
+    more, extra = page_fields(access, request) if fields["identity"] else ({"csrf": ""}, [])
+    vary = (b"vary", b"Cookie, Authorization")
+    return page(request, template, fields | more, headers=[*extra, vary])
 
 
 async def _project(
-    store: Store, access: "Access", upstream: "Upstream | None", identity: "Identity", scope: Scope,
-    send: Send,
-    rest: str,
-) -> None:  # fmt: skip
-    name, _, wanted = rest.strip("/").partition("/")
+    store: Store, access: "Access", upstream: "Upstream | None", identity: "Identity", request: Request
+) -> Response:
+    name, _, wanted = request.path_params["place"].strip("/").partition("/")
     project = names.normalize(name)
     if not names.is_project_name(name):
         raise Problem(404, "not the name of a project")
@@ -159,11 +154,11 @@ async def _project(
     chosen = [file for file in shown.files if file.version == version]
     fields = {
         "project": shown, "version": version, "versions": versions, "chosen": chosen,
-        "described": _described(store, chosen), "base": _base(scope), "identity": identity.name,
+        "described": _described(store, chosen), "base": _base(request), "identity": identity.name,
         "yanked": {file.version for file in shown.files if file.yanked is not None},
         "private": store.has_project(project),
     }  # fmt: skip
-    await _send_with_form(access, scope, send, "project.html", fields)
+    return _with_form(access, request, "project.html", fields)
 
 
 def _newest(versions: list[str], shown: Project) -> str:

@@ -18,7 +18,7 @@ from opskit.pypi.answers import Prepared, Receive, Scope, Send
 from opskit.pypi.app import Index, Parts
 from opskit.pypi.database import state_directory
 from opskit.pypi.plan import Settings
-from opskit.pypi.scan import Scanner
+from opskit.pypi.scan import FirstScan, Scanner
 from opskit.pypi.store import Store
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Worker:
         self.requests = tracker.Requests()
         self.desk = tracker.Desk(self.requests, settings.run_directory or Path(tempfile.mkdtemp(prefix="opskit-")))
         old = legacy.make_app(settings, self.store)
+        first_scan = FirstScan(self.store)
         self.index = Index(
             settings,
             self.store,
@@ -52,11 +53,15 @@ class Worker:
             Parts(
                 upload=upload.make_app(settings, self.store, self.access, old),
                 legacy=old,
-                web=web.make_app(self.store, self.access, self.upstream),
-                login=login.make_app(self.access),
-                tracker=tracker.make_app(self.store, self.access, self.desk),
+                pages=(
+                    *web.routes(self.store, self.access, self.upstream, first_scan),
+                    *login.routes(self.access),
+                    *tracker.routes(self.store, self.access, self.desk),
+                ),
+                problem=login.make_answer(self.access),
             ),
             self.upstream,
+            first_scan,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,11 +95,11 @@ class Worker:
         """The fast path, where nothing but the page itself decides the answer."""
         if self.upstream is not None:
             return None
-        pages, known = self.index.pages, self.access.recall
+        pages, is_reader = self.index.pages, self.access.is_reader
         pages.on_change = self.access.forget_tokens
         if self.access.is_open("list"):
             return pages.quick
-        return lambda url, headers: pages.quick(url, headers, known)
+        return lambda url, headers: pages.quick(url, headers, is_reader)
 
     async def _watch(self) -> None:
         """Keep the store in step with the directory, in the one worker that holds the lock."""
@@ -113,6 +118,8 @@ class Worker:
             await asyncio.to_thread(scanner.tick)
         except (OSError, sqlite3.Error, OpskitError) as error:
             _log.warning("the directory could not be read: %s", error)
+        except Exception:  # a fault of ours with one file must not blind the server to all others for good
+            _log.exception("the directory could not be read")
 
 
 def _clear_incoming(directory: Path) -> None:

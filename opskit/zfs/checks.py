@@ -14,10 +14,6 @@ from opskit.zfs.steps import Plan, Wish, needs
 _RESERVED = re.compile(r"(mirror|raidz|draid|spare|log|cache|special|dedup|replacing)|c\d")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 UNEQUAL = 16 * sizing.MIB  # more difference than this, and zpool asks for -f
-DEADLOCK = (
-    "swap on a zvol can deadlock {platform} when memory is short: zfs-create(8) advises against it, and "
-    "openzfs/zfs#7734 is open since 2018"
-)
 
 
 class Refused(Unable):
@@ -26,6 +22,15 @@ class Refused(Unable):
 
 def refuse(message: str, hint: str = "") -> OpskitError:
     return Refused(message, hint=hint, code="refused")
+
+
+def deadlock(platform: str) -> str:
+    """The warning that goes with a zvol where swap on one is not safe."""
+    name = {"linux": "Linux", "freebsd": "FreeBSD"}[platform]
+    return (
+        f"swap on a zvol can deadlock {name} when memory is short: zfs-create(8) advises against it, and "
+        "openzfs/zfs#7734 is open since 2018"
+    )
 
 
 def check_names(wish: Wish) -> None:
@@ -69,7 +74,7 @@ def chosen_method(facts: Facts, wish: Wish, platform: Platform) -> str:
         )
     if method == "zvol" and platform.methods[0] != "zvol" and not wish.accept_deadlock_risk:
         raise refuse(
-            DEADLOCK.format(platform=facts.platform),
+            deadlock(facts.platform),
             f"--method {platform.methods[0]} is safe here; to have it anyway, add --accept-deadlock-risk",
         )
     return method

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from opskit.zfs import bootfiles
-from opskit.zfs.checks import DEADLOCK
+from opskit.zfs.checks import deadlock
 from opskit.zfs.facts import Array, Facts, Leaf, Pool
 from opskit.zfs.platforms import Platform
 
@@ -43,7 +43,7 @@ def health(facts: Facts, found: Pool | Array, platform: Platform) -> Health:
         broken.append(f"{target} is not active as swap")
     weak += _boot_reasons(facts, found, target)
     level = "failed" if broken else "degraded" if weak else "ok"
-    notes = (DEADLOCK.format(platform=facts.platform),) if is_pool and platform.methods[0] != "zvol" else ()
+    notes = (deadlock(facts.platform),) if is_pool and platform.methods[0] != "zvol" else ()
     return Health(
         found.name,
         level,

@@ -9,7 +9,6 @@ from opskit.errors import Misuse
 from opskit.units import format_size, parse_size
 from opskit.zfs import sizing
 from opskit.zfs.checks import (
-    DEADLOCK,
     UNEQUAL,
     check_amounts,
     check_free_name,
@@ -17,6 +16,7 @@ from opskit.zfs.checks import (
     check_names,
     chosen_method,
     chosen_order,
+    deadlock,
     named_devices,
     refuse,
 )
@@ -148,7 +148,7 @@ def _warnings(made: Plan, devices: tuple[Slice, ...]) -> list[str]:
     elif devices[0].disk == devices[1].disk:
         found.append(f"both sides are on {devices[0].disk}: this is a trial, not a mirror")
     if made.method == "zvol" and made.facts.platform != "illumos":
-        found.append(DEADLOCK.format(platform=made.facts.platform))
+        found.append(deadlock(made.facts.platform))
     if made.method == "gmirror":
         found.append("crash dumps to a gmirror are not reliable: keep dumpdev on a partition of its own")
     strangers = [s.path for s in made.facts.swaps if made.facts.slice_named(s.path) not in devices and s.size]

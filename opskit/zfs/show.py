@@ -1,5 +1,6 @@
 """Surveys, plans and health, as text for people and as the lines that monitors read."""
 
+import re
 import shlex
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -29,12 +30,12 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def _said(text: str, indent: str = "  ") -> str:
+def _said(text: str, indent: str = "  ", hanging: str | None = None) -> str:
     return textwrap.fill(
         text,
         WIDTH,
         initial_indent=indent,
-        subsequent_indent=indent,
+        subsequent_indent=indent if hanging is None else hanging,
         break_long_words=False,
         break_on_hyphens=False,
     )
@@ -136,10 +137,15 @@ def _step(number: int, step: Step) -> list[str]:
     lines += [f"     {line}" for action in step.do for line in describe(action)]
     checks = [sentence(condition) for condition in step.needs]
     if checks:
-        lines.append(_said("first: " + "; ".join(checks), "   "))
-    undo = [line for action in step.undo for line in describe(action)]
+        lines.append(_said("; ".join(checks), "   first: ", "          "))
+    undo = [line for action in step.undo for line in _undone(action)]
     lines.append("   undo:  " + ("nothing to do" if not undo else undo[0]))
     return lines + [f"          {line}" for line in undo[1:]]
+
+
+def _undone(action: Action) -> list[str]:
+    """A line that the step itself adds was shown with it."""
+    return [f"{action.args[0]}: take the line out again"] if action.kind == "drop" else describe(action)
 
 
 def describe(action: Action) -> list[str]:
@@ -147,11 +153,11 @@ def describe(action: Action) -> list[str]:
     args = action.args
     return {
         "run": lambda: _command(args),
-        "comment-out": lambda: [f"{args[0]}: comment out", f"    {args[1]}"],
+        "comment-out": lambda: [f"{args[0]}: comment out", f"   {args[1]}"],
         "uncomment": lambda: [f"{args[0]}: restore the line"],
-        "append": lambda: [f"{args[0]}: add", f"    {args[1]}"],
-        "drop": lambda: [f"{args[0]}: take out", f"    {args[1]}"],
-        "write": lambda: [f"{args[0]}: write", *(f"    {line}" for line in args[1].splitlines())],
+        "append": lambda: [f"{args[0]}: add", f"   {args[1]}"],
+        "drop": lambda: [f"{args[0]}: take out", f"   {args[1]}"],
+        "write": lambda: [f"{args[0]}: write", *(f"   {line}" for line in args[1].splitlines())],
         "delete": lambda: [f"{args[0]}: delete"],
         "keep": lambda: [f"{args[0]}: keep its first and last MiB"],
         "put-back": lambda: [f"{args[0]}: put its first and last MiB back"],
@@ -159,11 +165,13 @@ def describe(action: Action) -> list[str]:
 
 
 def _command(argv: Sequence[str]) -> list[str]:
-    """A command over as many lines as it takes, in a form that can be pasted."""
+    """A command over as many lines as it takes, in a form that can be pasted; an option stays with its value."""
+    text = re.sub(r" (-\w) (?!-)", r" \1\0", shlex.join(argv))
     lines = textwrap.wrap(
-        shlex.join(argv), WIDTH - 14, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        text, WIDTH - 14, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
-    lines[0] = "# " + lines[0]
+    lines = ["# " + lines[0], *lines[1:]]
+    lines = [line.replace("\0", " ") for line in lines]
     return [line + " \\" for line in lines[:-1]] + [lines[-1]]
 
 

@@ -63,15 +63,16 @@ def clear(device: Slice, maker: Maker, platform: Platform) -> list[Step]:
 
 def release(facts: Facts, device: Slice, platform: Platform) -> Step:
     swap = swap_of(facts, device)
-    back = (platform.activate(swap.path, swap.priority),)
+    word = platform.name_for_swap(device, swap)
+    back = (platform.activate(word, swap.priority),)
     extra = platform.dump_settings(facts)
     return Step(
         f"release-{short(device)}",
         "the kernel takes back what is swapped out there; this can take minutes and is never hurried",
-        do=(platform.release(swap.path), *extra),
+        do=(platform.release(word), *extra),
         undo=(*back, *extra),
-        needs=(needs("memory", swap.path, str(swap.size)),),
-        done=(needs("swap-off", swap.path),),
+        needs=(needs("memory", word, str(swap.size)),),
+        done=(needs("swap-off", word),),
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from opskit.bench.plan import Prepared, parse_url
+from opskit.bench.plan import Plan, Prepared, parse_url
 from opskit.bench.progress import Lines, Silent, VerboseTrace, progress
 from opskit.bench.wire import Body, Head
 
@@ -39,7 +39,7 @@ def test_a_run_without_a_number_says_every_ten_thousand(capsys: pytest.CaptureFi
 
 
 def test_quiet_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    watch = progress(1000, quiet=True)
+    watch = progress(Plan(url=None, number=1000), quiet=True)
     assert isinstance(watch, Silent)
     watch.tick(1000, 5, 1.0)
     watch.done(1000)

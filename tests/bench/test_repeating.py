@@ -261,7 +261,7 @@ def test_ctrl_c_keeps_the_runs_that_ended(server: Scripted, tmp_path: Path) -> N
 def test_the_first_run_that_does_not_end_is_the_last() -> None:
     ends: Iterator[Results] = iter([PLAIN, SILENT])
     plan = Plan(url=parse_url("http://h/"))
-    sides = repeat(plan, 5, None, Told(None, quiet=True), Relay(), carry=lambda plan, **how: (next(ends), None))
+    sides = repeat(plan, 5, None, Told(plan, quiet=True), Relay(), carry=lambda plan, **how: (next(ends), None))
     assert (sides.new, sides.ended) == ([PLAIN], SILENT)
 
 
@@ -273,8 +273,8 @@ def test_ctrl_c_between_two_runs_ends_the_whole() -> None:
         return PLAIN, None
 
     plan = Plan(url=parse_url("http://h/"))
-    assert repeat(plan, 2, None, Told(None, quiet=True), relay, carry).stopped
-    assert not repeat(plan, 1, None, Told(None, quiet=True), relay, carry).stopped
+    assert repeat(plan, 2, None, Told(plan, quiet=True), relay, carry).stopped
+    assert not repeat(plan, 1, None, Told(plan, quiet=True), relay, carry).stopped
 
 
 def test_what_two_runs_did_not_ask_alike_is_named() -> None:

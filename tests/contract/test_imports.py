@@ -15,7 +15,19 @@ import pytest
 import opskit
 from opskit.cli import TOOLS
 
-HEAVY = {"rich", "httpx", "asyncio", "ssl", "pydantic", "httptools", "h11", "hpack"}
+HEAVY = {
+    "rich",
+    "httpx",
+    "asyncio",
+    "ssl",
+    "pydantic",
+    "httptools",
+    "h11",
+    "hpack",
+    "matplotlib",
+    "distributed",
+    "dask",
+}
 ROOMS = {tool.module.split(".")[1] for tool in TOOLS.values()}
 
 
@@ -95,6 +107,8 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "opener": {"certificate", "connection", "plan", "poller", "recorder", "results", "transport", "wire"},
         "engine": {"connection", "opener", "plan", "poller", "recorder", "results", "series", "transport", "wire"},
         "ports": {"plan", "results"},
+        "feed": {"lines", "plan", "requests"},
+        "joined": {"engine", "series"},
         "merging": {"histogram", "plan", "requests", "results", "series"},
         "keeping": {"wire"},
         "exchanges": {"connection", "keeping", "plan"},
@@ -133,6 +147,11 @@ LAYERS: dict[str, dict[str, set[str]]] = {
             "transport",
             "wire",
         },
+        "live": {"plan", "series"},
+        "progress": {"live", "plan", "series", "wire"},
+        "scheduler": set(),
+        "shipment": {"plan"},
+        "remote": {"feed", "merging", "ports", "run", "series", "shipment"},
         "rows": {"recorder"},
         "saved": {"results"},
         "thresholds": {"histogram", "results"},

@@ -164,6 +164,14 @@ def test_an_expired_token_is_refused(guarded: Index) -> None:
     assert guarded.http.get("/simple/acme-tools/", auth=("", token), headers={"accept": "*/*"}).status_code == 401
 
 
+def test_a_token_that_was_used_ends_all_the_same(guarded: Index) -> None:
+    token = guarded.make_token("read", expires="2s")
+    headers = {"authorization": f"Bearer {token}", "accept": "*/*"}
+    assert guarded.http.get("/simple/acme-tools/", headers=headers).status_code == 200
+    until(lambda: guarded.http.get("/simple/acme-tools/", headers=headers).status_code == 401)
+    assert guarded.http.get("/simple/", headers=headers).status_code == 401
+
+
 def test_a_token_is_nowhere_in_the_clear(guarded: Index) -> None:
     token = guarded.make_token("read")
     guarded.http.get("/simple/acme-tools/", auth=("", token))
@@ -183,13 +191,13 @@ def test_guessing_is_slowed_down_and_an_empty_password_is_no_guess(tmp_path: Pat
             assert index.http.get("/simple/", auth=("ann", ""), headers=plain).status_code == 401
         started = time.monotonic()
         assert index.http.get("/simple/", auth=("ann", "right")).status_code == 200
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 3, "30 failures would make this account wait for 4 s"
         times = []
         for number in range(8):
             started = time.monotonic()
             assert index.http.get("/simple/", auth=("ann", f"guess{number}"), headers=plain).status_code == 401
             times.append(time.monotonic() - started)
-        assert times[0] < 0.3
+        assert min(times[:3]) < max(times) / 2
         assert sum(times) > 1.5
         # Whoever is in already stays in, and the right password is only slow, not locked out.
         assert index.http.get("/simple/", auth=("ann", "right")).status_code == 200
@@ -254,6 +262,22 @@ def test_tls(tmp_path: Path) -> None:
     assert "PEM files that belong together" in ran.err
 
 
+@pytest.mark.parametrize("path", ["/simple/not-here/", "/project/not-here/", "/a/b/c", "/files/0/x"])
+def test_people_get_an_error_page_and_programs_the_reason(index: Index, path: str) -> None:
+    with browser(index) as client:
+        page = client.get(path)
+        assert page.status_code == 404
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert page.reason_phrase in page.text
+    for accept, kind in [("*/*", "text/plain; charset=utf-8"), (JSON_ACCEPT, "text/plain; charset=utf-8"),
+                         ("application/json, */*;q=0.1", "application/json")]:  # fmt: skip
+        answer = index.get(path, accept=accept)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, kind)
+        assert answer.reason_phrase in answer.text
+        assert "Accept" in answer.headers["vary"]
+
+
 # A browser's session
 
 
@@ -280,7 +304,7 @@ def test_a_browser_logs_in_stays_in_and_logs_out(guarded: Index) -> None:
         assert (answer.status_code, answer.headers["location"]) == (303, "/project/acme-tools/")
         cookie = next(c for c in answer.headers.get_list("set-cookie") if c.startswith("opskit_session"))
         assert "HttpOnly" in cookie
-        assert "SameSite=Lax" in cookie
+        assert "samesite=lax" in cookie.lower()
         page = client.get("/project/acme-tools/")
         assert page.status_code == 200
         assert "Log out" in page.text
@@ -369,6 +393,10 @@ def test_the_tracker_shows_a_request_in_flight_and_kills_it(guarded: Index) -> N
         html = guarded.http.get("/.tracker", auth=("ann", "ann's"), headers={"accept": CHROME})
         assert 'http-equiv="refresh"' in html.text
         assert "slow-client" in html.text
+        assert "<details><summary>" in html.text
+        held = guarded.http.get("/.tracker?hold", auth=("ann", "ann's"), headers={"accept": CHROME})
+        assert "http-equiv" not in held.text
+        assert "<details open><summary>" in held.text
         guarded.http.cookies.clear()  # what has no cookies and no origin is no browser
         answer = guarded.http.post("/.tracker/kill", data={"id": one["id"]}, auth=("ann", "ann's"))
         assert answer.status_code == 303
@@ -376,6 +404,20 @@ def test_the_tracker_shows_a_request_in_flight_and_kills_it(guarded: Index) -> N
     until(lambda: tracked(guarded) == [])
     assert any(e["what"] == "kill" and e["who"] == "ann" for e in guarded.admin("log", "--json").data["entries"])
     assert not list((guarded.directory / ".opskit" / "incoming").iterdir())
+
+
+def test_a_server_that_stops_answers_what_it_still_had(tmp_path: Path) -> None:
+    with serving(tmp_path / "packages") as index:
+        host, _, port = index.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as peer:
+            peer.sendall(
+                f"POST /legacy/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {index.token}\r\n"
+                "Content-Length: 9999\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n--x".encode()
+            )
+            until(lambda: len(tracked(index, ("", index.token))) == 1)
+            index.stop()
+            assert peer.recv(200).startswith(b"HTTP/1.1 503 the server is stopping")
+        assert "Traceback" not in index.log.read_text()
 
 
 def test_the_tracker_is_for_administrators(guarded: Index) -> None:

@@ -1,10 +1,12 @@
 """The administrative commands, as typed: beside a running server and without one."""
 
+import contextlib
 import os
 import pty
 import sqlite3
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -189,6 +191,50 @@ def test_serve_says_what_to_do_about_a_port_in_use_and_an_unwritable_place(packa
     assert "cannot make /proc/nothing" in ran.err
     ran = opskit("pypi", "serve", str(packages), "--host", "192.0.2.1", "--insecure-http", "--port", "0")
     assert ran.code == 3
+
+
+def test_the_first_lines_say_where_what_to_type_and_who_may(tmp_path: Path) -> None:
+    with serving(tmp_path / "packages") as index:
+        lines = index.log.read_text().splitlines()
+        assert lines[0].endswith(f" at {index.url}/")
+        told = "\n".join(lines)
+        for part in (
+            f"pip install --index-url {index.url}/simple/ NAME",
+            f"uv pip install --index-url {index.url}/",
+            f"uv publish --publish-url {index.url}/legacy/",
+            "read      everybody",
+            "upload    tokens",
+        ):
+            assert part in told
+        assert all(len(line) <= 80 for line in lines[1:]), "the first names a directory of any length"
+        again = index.admin("token", "create", "--scope", "read")
+        assert again.out.startswith("opk_")
+        assert len(again.out) <= 80
+
+
+def test_a_table_fits_the_terminal_and_a_pipe_gets_whole_lines(tmp_path: Path) -> None:
+    put_wheel(tmp_path / "dist", "a-rather-long-project-name-for-a-package", "2026.11.28")
+    assert opskit("pypi", "add", *map(str, (tmp_path / "dist").iterdir()), "--dir", str(tmp_path / "p")).code == 0
+    shown = on_terminal(["pypi", "log", "--dir", str(tmp_path / "p")], columns=80)
+    assert "a_rather_long" in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    piped = opskit("pypi", "log", "--dir", str(tmp_path / "p")).out
+    assert "a_rather_long" in piped.splitlines()[1]
+
+
+def on_terminal(words: list[str], columns: int) -> str:
+    """What a command writes on a terminal of this width."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (25, columns))
+    process = subprocess.Popen([sys.executable, "-m", "opskit", *words], stdout=slave, stderr=subprocess.DEVNULL)
+    os.close(slave)
+    got = b""
+    with contextlib.suppress(OSError):  # EIO: the other end is closed
+        while piece := os.read(master, 65536):
+            got += piece
+    os.close(master)
+    assert process.wait() == 0
+    return got.decode().replace("\r\n", "\n")
 
 
 def test_ctrl_c_ends_a_server_without_a_traceback(packages: Path) -> None:

@@ -145,6 +145,19 @@ def test_other_bytes_under_the_same_name_are_refused_in_words(index: Index, tmp_
     assert (index.directory / wheel_name(name)).read_bytes() == taken
 
 
+@pytest.mark.parametrize("client", ["twine5", "twine", "uv", "poetry", "pdm"])
+def test_why_a_file_is_refused_is_shown_by_the_client(index: Index, tmp_path: Path, client: str) -> None:
+    """In the status line or in the body, in plain text or in JSON: each client shows one of them."""
+    name = f"broken-{client}"
+    place = built(tmp_path / name, name)
+    (place / "dist" / sdist_name(name)).unlink()
+    (place / "dist" / wheel_name(name)).write_bytes(wheel_bytes(name, files={"x.so": b"y"}, record=False))
+    done = publish(client, index, place, index.token)
+    assert done.returncode != 0
+    assert "it has no" in " ".join((done.stdout + done.stderr).split())
+    assert index.get(f"/simple/{name}/").status_code == 404
+
+
 @pytest.mark.parametrize("client", PUBLISHERS)
 def test_a_wrong_token_and_a_reading_one_publish_nothing(tmp_path: Path, client: str) -> None:
     place = built(tmp_path / "none", "none")

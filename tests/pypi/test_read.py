@@ -1,17 +1,21 @@
 """The read side over real HTTP: negotiation, validators, ranges, files by hand, legacy routes."""
 
+import fcntl
 import gzip
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import zstandard
 
 from tests.pypi.dists import put_wheel, sdist_bytes, sdist_name, wheel_bytes, wheel_name
-from tests.pypi.servers import JSON, Index, serving, until
+from tests.pypi.servers import JSON, Index, serving, start, until
 
 HTML_V1 = "application/vnd.pypi.simple.v1+html"
 PIP = f"{JSON}, {HTML_V1}; q=0.1, text/html; q=0.01"
@@ -27,7 +31,6 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     (directory / sdist_name("alpha", "1.1")).write_bytes(sdist_bytes("alpha", "1.1"))
     put_wheel(directory / "sub", "beta", "2.0", files={"beta/big.bin": bytes(range(256)) * 400})
     with serving(directory) as running:
-        until(lambda: running.get("/simple/beta/").status_code == 200)
         yield running
 
 
@@ -307,3 +310,51 @@ def test_a_server_that_can_send_files_itself_is_let(packages: Path) -> None:
     asyncio.run(send_file(scope, send, path, path.stat().st_size, '"x"', 0, IMMUTABLE))
     assert [message["type"] for message in said] == ["http.response.start", "http.response.pathsend"]
     assert said[1]["path"] == str(path)
+
+
+# The first seconds
+
+
+@contextmanager
+def scan_held_up(directory: Path) -> Iterator[None]:
+    """Somebody else holds the scan's lock, as an administrative command on a large directory does."""
+    (directory / ".opskit").mkdir(mode=0o700)
+    with (directory / ".opskit" / "scan.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def test_what_was_not_read_yet_is_waited_for(packages: Path) -> None:
+    put_wheel(packages)
+    with ThreadPoolExecutor() as pool:
+        with scan_held_up(packages):
+            index = start(packages)
+            asked = [pool.submit(index.get, path) for path in EVERY_ADDRESS]
+            time.sleep(0.5)
+            assert not any(one.done() for one in asked)
+        assert [one.result().status_code for one in asked] == [200] * len(asked)
+    index.http.close()
+    index.stop()
+
+
+EVERY_ADDRESS = ("/simple/acme-tools/", "/simple/", f"/packages/{wheel_name()}", "/packages/",
+                 "/acme-tools/json", "/project/acme-tools/", "/")  # fmt: skip
+
+
+def test_a_long_first_scan_is_503_and_says_when_to_ask_again(packages: Path) -> None:
+    put_wheel(packages)
+    with scan_held_up(packages), serving(packages) as index, ThreadPoolExecutor() as pool:
+        for answer in pool.map(index.get, EVERY_ADDRESS):
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+            assert "still reads its directory" in answer.reason_phrase
+
+
+def test_a_first_scan_shows_projects_whole_or_not_at_all() -> None:
+    from opskit.pypi import scan
+
+    paths = [f"x/pkg{n % 700}-1.{n // 700}.tar.gz" for n in range(2100)]
+    batches = list(scan._batches(paths))
+    assert sorted(path for batch in batches for path in batch) == sorted(paths)
+    assert [len(batch) for batch in batches] == [1002, 1002, 96]
+    homes = [{path.partition("-")[0] for path in batch} for batch in batches]
+    assert all(not one & other for one in homes for other in homes if one is not other)

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.pypi.dists import (
+    metadata,
     put_wheel,
     sdist_bytes,
     sdist_name,
@@ -86,6 +87,24 @@ def bomb() -> bytes:
     return wheel_bytes("bad", "1.0", files={"bad/zeros.bin": b"\0" * (65 * 2**20)})
 
 
+def wide() -> bytes:
+    """A directory of 17 MB, whose reading alone would take ten times that."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for number in range(270):
+            entry = zipfile.ZipInfo(f"bad/{number}")
+            entry.comment = b"x" * 65_000
+            file.writestr(entry, b"")
+    return out.getvalue()
+
+
+def long_record() -> bytes:
+    rows = "".join(f"bad/{number},sha256=,0\n" for number in range(450_000)).encode()
+    info = "bad-1.0.dist-info"
+    head = {f"{info}/METADATA": metadata("bad", "1.0").encode(), f"{info}/WHEEL": b"Wheel-Version: 1.0\n"}
+    return zip_bytes({**head, f"{info}/RECORD": rows})
+
+
 def zip_with(name: str) -> bytes:
     return wheel_bytes("bad", "1.0", files={name: b"x"})
 
@@ -99,6 +118,8 @@ BAD = {
     "empty": (wheel_name("bad"), b"", "the file is empty"),
     "cut": (wheel_name("bad"), wheel_bytes("bad")[:-40], "not a readable archive"),
     "bomb": (wheel_name("bad"), bomb(), "decompression bomb"),
+    "directory": (wheel_name("bad"), wide(), "its directory is larger than"),
+    "long RECORD": (wheel_name("bad"), long_record(), "its RECORD is larger than 8 MiB"),
     "traversal": (wheel_name("bad"), zip_with("../../etc/passwd"), "would leave the directory"),
     "absolute": (wheel_name("bad"), zip_with("/etc/passwd"), "would leave the directory"),
     "backslash": (wheel_name("bad"), zip_with("bad\\x.py"), "would leave the directory"),

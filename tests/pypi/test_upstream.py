@@ -3,9 +3,11 @@
 import contextlib
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ from opskit.pypi import foreign
 from opskit.pypi.plan import UpstreamRules
 from tests.command import opskit
 from tests.pypi.dists import put_wheel, sdist_bytes, sdist_name, wheel_bytes, wheel_name
-from tests.pypi.servers import JSON, Index, serving, until
+from tests.pypi.servers import JSON, Index, serving, start, until
+from tests.pypi.test_clients import install, installed
+from tests.pypi.test_read import scan_held_up
 
 
 class Public:
@@ -28,6 +32,7 @@ class Public:
         self.files: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.chunk_delay = 0.0
+        self.hold: threading.Event | None = None  # what the last piece of a body waits for
         self.ranges = True
         outer = self
 
@@ -63,6 +68,8 @@ class Public:
             handler.send_header(key.replace("_", "-"), value)
         handler.end_headers()
         for at in range(0, len(body), 100_000):
+            if self.hold and at + 100_000 >= len(body):
+                self.hold.wait(60)
             handler.wfile.write(body[at : at + 100_000])
             time.sleep(self.chunk_delay)
 
@@ -163,6 +170,93 @@ def test_one_fetch_however_many_ask(packages: Path, public: Public) -> None:
         assert public.count("/f/flower") == 1
 
 
+def test_metadata_is_fetched_once_however_many_ask(packages: Path, public: Public) -> None:
+    body = wheel_bytes("flower")
+    public.publish("flower", (wheel_name("flower"), body), more={"core-metadata": True})
+    public.files[f"/f/{wheel_name('flower')}.metadata"] = b"Metadata-Version: 2.1\nName: flower\nVersion: 1.0\n"
+    public.chunk_delay = 0.3
+    with serving(packages, "--upstream", public.url) as index, ThreadPoolExecutor(12) as pool:
+        url = f"/simple/flower/{index.page('flower')['files'][0]['url']}.metadata"
+        got = {answer.content for answer in pool.map(index.get, [url] * 12)}
+        assert got == {public.files[f"/f/{wheel_name('flower')}.metadata"]}
+        assert public.count(".metadata") == 1
+
+
+def test_a_range_follows_the_file_that_still_arrives(packages: Path, public: Public) -> None:
+    body = wheel_bytes("flower", files={"flower/x.bin": os.urandom(3_000_000)})
+    public.publish("flower", (wheel_name("flower"), body))
+    with serving(packages, "--upstream", public.url) as index:
+        url = f"/simple/flower/{index.page('flower')['files'][0]['url']}"
+        public.hold = threading.Event()
+        with index.http.stream("GET", url, headers={"range": "bytes=1000-"}) as answer:
+            assert (answer.status_code, answer.headers["content-length"]) == (206, str(len(body) - 1000))
+            got = b""
+            for piece in answer.iter_raw():
+                got += piece
+                if len(got) > 2_000_000:  # so much has come although upstream still holds its end back
+                    public.hold.set()
+        assert got == body[1000:]
+        assert public.hold.is_set()
+        head = index.http.head(url)
+        assert (head.headers["content-length"], head.headers["etag"]) == (str(len(body)), answer.headers["etag"])
+        assert head.headers["last-modified"] == answer.headers["last-modified"]
+        assert public.count("/f/") == 1
+
+
+def test_a_second_worker_follows_the_fetch_of_the_first(packages: Path, public: Public) -> None:
+    body = wheel_bytes("flower", files={"flower/x.bin": os.urandom(3_000_000)})
+    public.publish("flower", (wheel_name("flower"), body))
+    with serving(packages, "--upstream", public.url, "--workers", "2") as index:
+        url = f"{index.url}/simple/flower/{index.page('flower')['files'][0]['url']}"
+        hold = public.hold = threading.Event()
+        everybody = threading.Barrier(16, action=hold.set, timeout=50)
+
+        def read(_: int) -> bytes:
+            got, met = b"", False
+            with httpx.stream("GET", url, timeout=90, trust_env=False) as answer:
+                for piece in answer.iter_raw():
+                    got += piece
+                    if not met and len(got) > 1_000_000:
+                        met = True
+                        everybody.wait()  # broken if one of them has to wait for the whole file
+            return got
+
+        with ThreadPoolExecutor(16) as pool:  # so many connections that each worker gets some
+            assert set(pool.map(read, range(16))) == {body}
+        assert public.count("/f/") == 1
+
+
+def test_a_fetch_whose_worker_is_killed_is_done_by_another(packages: Path, public: Public) -> None:
+    body = wheel_bytes("flower", files={"flower/x.bin": os.urandom(3_000_000)})
+    public.publish("flower", (wheel_name("flower"), body))
+    with serving(packages, "--upstream", public.url) as one, serving(packages, "--upstream", public.url) as other:
+        url = f"/simple/flower/{one.page('flower')['files'][0]['url']}"
+        public.chunk_delay = 0.2
+        with one.http.stream("GET", url) as answer:
+            next(answer.iter_raw())
+            one.process.kill()
+            one.process.wait()
+        public.chunk_delay = 0
+        assert other.get(url).content == body
+        assert not list(packages.rglob(".part"))
+
+
+def test_the_cache_keeps_its_size_and_what_was_used_last(packages: Path, public: Public) -> None:
+    for name in ("a", "b", "c", "d"):
+        body = wheel_bytes(name, files={f"{name}/x.bin": os.urandom(1_000_000)})
+        public.publish(name, (wheel_name(name), body))
+    with serving(packages, "--upstream", public.url, "--cache-size", "3.5MiB") as index:
+        for name in ("a", "b", "c"):
+            fetch(index, name)
+        fetch(index, "a")  # b is now the one that was not used for longest
+        fetch(index, "d")
+        kept = {path.name[0] for path in (packages / ".opskit" / "cache").rglob("*.whl")}
+        assert kept == {"a", "c", "d"}
+        before = public.count("/f/")
+        fetch(index, "b")
+        assert public.count("/f/") == before + 1
+
+
 def test_other_bytes_than_promised_never_arrive_complete(packages: Path, public: Public) -> None:
     body = wheel_bytes("flower", files={"flower/x.bin": bytes(400_000)})
     public.publish("flower", (wheel_name("flower"), body))
@@ -172,7 +266,8 @@ def test_other_bytes_than_promised_never_arrive_complete(packages: Path, public:
         with contextlib.suppress(httpx.RemoteProtocolError):  # broken off before its last byte, or refused
             assert index.get(url).status_code == 502
         assert not list(packages.rglob("flower*.whl"))
-        assert index.get(url, range="bytes=0-5").status_code == 502
+        with contextlib.suppress(httpx.RemoteProtocolError):  # nor is a piece of it complete
+            assert index.get(url, range="bytes=0-5").status_code == 502
 
 
 def test_core_metadata_is_made_for_wheels_that_lack_it(packages: Path, public: Public) -> None:
@@ -192,6 +287,27 @@ def test_core_metadata_is_made_for_wheels_that_lack_it(packages: Path, public: P
             answer = index.get(url + ".metadata")
             assert b"Requires-Dist: a" in answer.content
             assert index.get(url + ".metadata", if_none_match=answer.headers["etag"]).status_code == 304
+
+
+@pytest.mark.parametrize(("told", "passed"), [("https://up.example/p", True), ("http://up.example/p", False)])
+def test_the_provenance_of_upstream_is_passed_on(
+    packages: Path, public: Public, told: str, *, passed: bool
+) -> None:
+    public.publish("flower", (wheel_name("flower"), wheel_bytes("flower")), more={"provenance": told})
+    with (
+        serving(packages, "--upstream", public.url) as index,
+        serving(packages.parent / "behind", "--upstream", f"{index.url}/simple/") as behind,
+    ):
+        for one in (index, behind):
+            assert one.page("flower")["files"][0].get("provenance") == (told if passed else None)
+            html = one.get("/simple/flower/", accept="text/html").text
+            assert (f'data-provenance="{told}"' in html) is passed
+    public.pages["/simple/flower/"] = (
+        "text/html",
+        (f'<a href="/f/x#sha256={"0" * 64}" data-provenance="{told}">{wheel_name("flower")}</a>').encode(),
+    )
+    page = foreign.parse(public.pages["/simple/flower/"][1], "text/html", public.url)
+    assert page.files[0].provenance == (told if passed else None)
 
 
 def test_html_upstream_is_understood(packages: Path, public: Public) -> None:
@@ -239,6 +355,29 @@ def test_the_attack_never_arrives(packages: Path, public: Public) -> None:
         digest = hashlib.sha256(evil).hexdigest()
         assert index.get(f"/files/{digest}/{wheel_name('acme-tools', '99.0')}").status_code == 404
     assert public.asked == []
+
+
+@pytest.mark.parametrize("client", ["pip22", "pip", "uv"])
+def test_the_attack_never_reaches_a_real_client(
+    packages: Path, public: Public, tmp_path: Path, client: str
+) -> None:
+    """Installing by name alone, also in the first moments of a server that has not read its files yet."""
+    put_wheel(packages, "acme-tools", "1.0")
+    public.publish("acme-tools", (wheel_name("acme-tools", "99.0"), wheel_bytes("acme-tools", "99.0")))
+    public.publish("flower", (wheel_name("flower"), wheel_bytes("flower", extra="Requires-Dist: acme-tools\n")))
+    with ThreadPoolExecutor() as pool:
+        with scan_held_up(packages):
+            index = start(packages, "--upstream", public.url)
+            going = pool.submit(install, client, index, tmp_path / "early", "acme-tools")
+            time.sleep(2)
+        assert going.result().returncode == 0, going.result().stderr
+        assert installed(tmp_path / "early") == {"acme_tools-1.0"}
+    done = install(client, index, tmp_path / "late", "flower", "--upgrade")
+    assert done.returncode == 0, done.stderr
+    assert installed(tmp_path / "late") == {"acme_tools-1.0", "flower-1.0"}
+    index.http.close()
+    index.stop()
+    assert not [path for path in public.asked if "acme" in path]
 
 
 def test_a_name_that_becomes_ours_is_closed_at_once(packages: Path, public: Public) -> None:

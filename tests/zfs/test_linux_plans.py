@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from opskit.errors import OpskitError
+from opskit.zfs import show
 from opskit.zfs.facts import Array, Facts, Leaf, Memory, Slice, Swap, Use
 from opskit.zfs.health import health
 from opskit.zfs.planner import plan
@@ -64,7 +65,7 @@ def test_md_is_the_default_and_swap_is_kept() -> None:
     assert argv[1].startswith("mkswap -U ")
     assert argv[2:] == [
         "swapon /dev/md/swap",
-        "swapoff /dev/sda2",
+        "swapoff /dev/disk/by-id/ata-a-part2",
         "wipefs --all --types swap /dev/disk/by-id/ata-a-part2",
         "mdadm /dev/md/swap --add /dev/disk/by-id/ata-a-part2",
     ]
@@ -74,11 +75,11 @@ def test_the_priority_of_the_old_swap_is_the_new_ones() -> None:
     ready = made(active(priority=7), "sda2", "sdb2")
     assert "swapon -p 7 /dev/md/swap" in commands(ready)
     (line,) = [a.args[1] for s in ready.steps for a in s.do if a.kind == "append" and " none swap " in a.args[1]]
-    assert "pri=7" in line
+    assert line.endswith(" none swap nofail,pri=7,x-systemd.device-timeout=300 0 0")
 
 
 def test_a_zvol_wants_its_risk_accepted_and_gets_an_ordered_unit() -> None:
-    with pytest.raises(OpskitError, match="can deadlock linux") as refused:
+    with pytest.raises(OpskitError, match="can deadlock Linux") as refused:
         made(active(), "sda2", "sdb2", method="zvol")
     assert refused.value.exit_code == 3
     ready = made(active(), "sda2", "sdb2", method="zvol", accept_deadlock_risk=True)
@@ -102,12 +103,32 @@ def test_the_properties_of_the_volume() -> None:
     assert "ashift=13" in next(line for line in commands(ready) if line.startswith("zpool create"))
 
 
+@pytest.mark.parametrize("order", ["keep-swap", "release-first"])
+def test_no_command_stands_on_a_node_that_a_reboot_may_give_to_another_disk(order: str) -> None:
+    for wish in ({}, {"method": "zvol", "accept_deadlock_risk": True}):
+        ready = made(active(), "sda2", "sdb2", order=order, allow_less_swap=True, **wish)
+        told = [arg for s in ready.steps for a in (*s.do, *s.undo) for arg in a.args]
+        told += [arg for s in ready.steps for c in (*s.needs, *s.done, *s.undo_needs) for arg in c.args]
+        assert not [word for word in told if word.startswith("/dev/sd")]
+
+
 def test_release_first_falls_and_says_so() -> None:
     ready = made(active(), "sda2", "sdb2", order="release-first", allow_less_swap=True)
     assert ready.swap_lowest == 0
     assert any("falls to 0 B" in warning for warning in ready.warnings)
     names = [step.name for step in ready.steps]
     assert names.index("release-sda2") < names.index("create-array")
+
+
+@pytest.mark.parametrize("wish", [{}, {"method": "zvol", "accept_deadlock_risk": True}], ids=["md", "zvol"])
+def test_a_plan_fits_80_columns_and_keeps_options_with_their_values(wish: dict[str, object]) -> None:
+    """But for the lines of boot files, which are shown as they will stand there."""
+    ready = made(active(), "sda2", "sdb2", **wish)
+    text = show.plan(ready)
+    files = {a.args[1] for s in ready.steps for a in s.do if a.kind == "append"}
+    assert [line for line in text.splitlines() if len(line) > 80 and line.strip() not in files] == []
+    assert " -o \\\n" not in text
+    assert "take the line out again" in text
 
 
 def test_nothing_is_ever_forced() -> None:
@@ -121,7 +142,7 @@ def test_the_script_is_sound_shell(wish: dict[str, object], tmp_path: Path) -> N
     text = script(made(active(priority=3), "sda2", "sdb2", **wish), Linux())
     (tmp_path / "plan.sh").write_text(text)
     assert subprocess.run(["sh", "-n", tmp_path / "plan.sh"]).returncode == 0
-    assert text.index("swapon -p 3") < text.index("swapoff /dev/sda2")
+    assert text.index("swapon -p 3") < text.index("swapoff /dev/disk/by-id/ata-a-part2")
 
 
 def test_an_array_with_a_boot_line_on_a_side_is_degraded() -> None:

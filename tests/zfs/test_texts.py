@@ -1,14 +1,17 @@
 """Every form of output that the programs are known to print, read or refused."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from opskit.zfs import zpool
 from opskit.zfs.conditions import sound
+from opskit.zfs.facts import Slice
 from opskit.zfs.platforms import freebsd, illumos, linux
 from opskit.zfs.zpool import UnknownOutput, label_of, pools_of_json, pools_of_text, speaks_json, version_of
+from tests.zfs.simulated import Host
 from tests.zfs.simulated import illumos as illumos_host
 
 HEALTHY = """  pool: swap
@@ -259,6 +262,23 @@ def test_proc_swaps_and_mdstat() -> None:
     assert [(m.path, m.state) for m in members] == [
         ("/dev/sdc1", "faulty"), ("/dev/sdb1", "active"), ("/dev/sda1", "rebuilding"),
     ]  # fmt: skip
+
+
+class Wiped(Host):
+    """A Linux host of two slices: wipefs finds one signature, and udev still remembers another."""
+
+    def do_wipefs(self, args: list[str]) -> tuple[int, str, str]:
+        return 0, '{"signatures": [{"device": "sdb2", "offset": "0x0", "type": "ext4", "uuid": "u"}]}', ""
+
+
+def test_udevs_memory_of_a_signature_that_is_gone_does_not_count() -> None:
+    found = linux._signatures(Wiped({}, {}), ["/dev/sda2", "/dev/sdb2"])
+    assert found == {"/dev/sda2": (), "/dev/sdb2": ("ext4",)}
+    remembered = Slice("/dev/sda2", "/dev/sda", 1 << 30, signatures=("swap",))
+    assert linux._with_signatures(remembered, found["/dev/sda2"]).signatures == ()
+    assert linux._with_signatures(remembered, None).signatures == ("swap",)  # nobody could look
+    other = linux._with_signatures(replace(remembered, path="/dev/sdb2"), found["/dev/sdb2"])
+    assert [use.kind for use in other.uses] == ["filesystem"]
 
 
 def test_a_dump_device_is_found_or_none() -> None:

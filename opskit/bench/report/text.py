@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from opskit.bench.histogram import Histogram, Summary, cell_bounds, summarise
-from opskit.bench.results import MEANING, Failure, Http2Facts, Results, Stop
+from opskit.bench.results import MEANING, Failure, Http2Facts, Results, Stop, Together
 from opskit.bench.thresholds import judged
 from opskit.bench.verdict import findings, is_valid
 from opskit.units import format_duration, format_size
@@ -18,9 +18,9 @@ Line = list[tuple[str, str]]  # (text, rich style) pieces
 BARS = 12
 _BAR_WIDTH = 40
 _COLUMNS = ("min", "mean", "sd", "p50", "p90", "p99", "p99.9", "max")
-_ROWS = (("connect", "connect"), ("tls", "TLS"), ("first_byte", "first byte"), ("total", "total"))
+LATENCIES = (("connect", "connect"), ("tls", "TLS"), ("first_byte", "first byte"), ("total", "total"))
 # With a rate: from when a request was sent, from when it should have been, and how far apart these were.
-_ROWS_WITH_A_RATE = (*_ROWS[:-1], ("total", "service"), ("response", "response"), ("lag", "late by"))
+LATENCIES_WITH_A_RATE = (*LATENCIES[:-1], ("total", "service"), ("response", "response"), ("lag", "late by"))
 _MOST_LABELS = 10
 _LABEL_COLUMNS = ("requests", "failed", "p50", "p99")
 
@@ -45,7 +45,7 @@ def lines(results: Results, *, ascii_only: bool = False) -> Iterator[Line]:
     yield from _failures(results)
     if results.answered:
         yield []
-        yield from _facts(results)
+        yield from (_fact(*each) for each in facts(results))
     if results.latencies.total.count:
         yield []
         yield from _latencies(results)
@@ -66,8 +66,7 @@ def heading(results: Results) -> Iterator[Line]:
         warmup = results.warmup
         yield [(f"after a warm-up of {warmup.seconds:g} s, {warmup.requests:,} requests left out", "dim")]
     if results.together is not None:
-        shares, seconds = results.together.parts, format_duration(results.together.seconds)
-        yield [(f"{shares} processes; the rate is that of the {seconds} in which all were at work", "dim")]
+        yield from _together(results.together)
     file = results.requests_file
     if file is not None:
         parts = [f"{file['lines']:,} lines of {_file_name(run.requests_file)}"]
@@ -82,6 +81,14 @@ def _sharing(results: Results) -> str:
     if streams:
         return f"HTTP/2 with {streams} stream{'s' if streams > 1 else ''} a connection"
     return "kept alive" if results.run.keep_alive else "a connection each"
+
+
+def _together(together: Together) -> Iterator[Line]:
+    who, seconds = "workers" if together.machines else "processes", format_duration(together.seconds)
+    yield [(f"{together.parts} {who}; the rate is that of the {seconds} in which all were at work", "dim")]
+    if together.machines:
+        spread, clocks = milliseconds(together.spread * 1e3), milliseconds(together.clocks * 1e3)
+        yield [(f"they began within {spread} ms, their clocks compared to within {clocks} ms", "dim")]
 
 
 def _file_name(path: str | None) -> str:
@@ -126,40 +133,38 @@ def _checks(results: Results) -> Iterator[Line]:
             yield [(f"  {'':>9}  {'':<16}", ""), (f"{count:,} × ", "red"), (check, "bold")]
 
 
-def _facts(results: Results) -> Iterator[Line]:
-    yield _fact("Status", ", ".join(f"{code}: {count:,}" for code, count in results.status.items()))
-    yield _fact("Connections", _connections(results))
+def facts(results: Results) -> Iterator[tuple[str, str]]:
+    """What a run with answers has to tell beside its figures: a name, and words."""
+    yield "Status", ", ".join(f"{code}: {count:,}" for code, count in results.status.items())
+    yield "Connections", _connections(results)
     rate = f" ({format_size(results.received / results.seconds)}/s)" if results.seconds else ""
-    yield _fact(
-        "Transfer",
-        f"{format_size(results.received)} received{rate}, {format_size(results.body)} bodies; "
-        f"{format_size(results.sent)} sent",
-    )
+    bodies, sent = format_size(results.body), format_size(results.sent)
+    yield "Transfer", f"{format_size(results.received)} received{rate}, {bodies} bodies; {sent} sent"
     if results.first is not None:
         server = f"{results.first.server or 'not named'}; first answer {results.first.length:,} bytes"
-        yield _fact("Server", server)
+        yield "Server", server
     if results.script is not None:
         made, shown = (f"{results.script[name]:,.0f}" for name in ("requests", "responses"))
         spent = format_duration(results.script["seconds"])
-        yield _fact("Script", f"{made} requests, {shown} responses, {spent} in its functions")
+        yield "Script", f"{made} requests, {shown} responses, {spent} in its functions"
     if results.cookies is not None:
         text = "set by {set:,} answers, sent with {sent:,} requests"
-        yield _fact("Cookies", text.format(**results.cookies))
+        yield "Cookies", text.format(**results.cookies)
     if results.checks is not None:
         checks = f"{len(results.checks)} check{'s' * (len(results.checks) > 1)}"
-        yield _fact("Checked", f"{results.checked:,} of {results.answered:,} answers, by {checks}")
+        yield "Checked", f"{results.checked:,} of {results.answered:,} answers, by {checks}"
     if results.tls is not None:
         tls = results.tls
         alpn = f", ALPN {tls.alpn}" if tls.alpn else ""
-        yield _fact("TLS", f"{tls.protocol} {tls.cipher}, key of {tls.key_bits} bits{alpn}")
-        yield _fact("Handshakes", _handshakes(results))
+        yield "TLS", f"{tls.protocol} {tls.cipher}, key of {tls.key_bits} bits{alpn}"
+        yield "Handshakes", _handshakes(results)
     if results.http2 is not None and (results.http2.goaways or results.http2.resets):
-        yield _fact("HTTP/2", _http2(results.http2))
+        yield "HTTP/2", _http2(results.http2)
 
 
 def _handshakes(results: Results) -> str:
     count, resumed = results.latencies.tls.count, results.resumed
-    if resumed:
+    if resumed and count:
         return f"{count:,}, of which {resumed:,} resumed a session ({resumed / count:.1%})"
     return f"{count:,} in full; --tls-resume resumes sessions" if count > 1 else f"{count:,} in full"
 
@@ -188,7 +193,7 @@ def _connections(results: Results) -> str:
 def _latencies(results: Results) -> Iterator[Line]:
     yield [(f"{'Latency, ms':<13}", "dim"), *((f"{name:>8}", "dim") for name in _COLUMNS)]
     summaries = results.latencies.summaries()
-    for name, label in _ROWS_WITH_A_RATE if results.paced else _ROWS:
+    for name, label in LATENCIES_WITH_A_RATE if results.paced else LATENCIES:
         figures = summaries[name]
         if figures.count:
             style = "bold" if name in ("total", "response") else ""

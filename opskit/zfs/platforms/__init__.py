@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from opskit.errors import Unable
-from opskit.zfs.facts import Facts, Slice
+from opskit.zfs.facts import Facts, Slice, Swap
 from opskit.zfs.machine import Machine
 from opskit.zfs.steps import Action, Condition
 
@@ -31,6 +31,9 @@ class Platform(Protocol):
 
     def programs(self, method: str) -> tuple[str, ...]: ...
     def name_for_commands(self, device: Slice) -> str: ...
+    def name_for_swap(self, device: Slice, swap: Swap) -> str:
+        """The name under which an active slice is released, and made swap again by an undo."""
+
     def node(self, pool: str, volume: str) -> str:
         """The device of a volume."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from opskit.errors import Unable
 from opskit.zfs import zpool
 from opskit.zfs.bootfiles import naming
-from opskit.zfs.facts import MARK, Facts, Pool, Slice, Use, Volume
+from opskit.zfs.facts import MARK, Facts, Pool, Slice, Swap, Use, Volume
 from opskit.zfs.machine import Machine, digest
 from opskit.zfs.steps import Action, Condition
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 class Bare:
     """A platform whose swap has no header on disk, and whose boot files are read at boot only."""
+
+    def name_for_swap(self, device: Slice, swap: Swap) -> str:
+        """swapoff(2) of FreeBSD and swapctl(2) of illumos want the very name that was added."""
+        return swap.path
 
     def settle(self) -> tuple[Action, ...]:
         return ()

@@ -46,7 +46,7 @@ class Linux:
         signatures = _signatures(machine, [s.path for s in slices if not _busy(s)] + nodes)
         volumes = tuple(replace(v, signature=_first(signatures.get(v.node, ()))) for v in volumes)
         arrays = tuple(replace(a, signature=_first(signatures.get(a.node, ()))) for a in arrays)
-        slices = [_with_signatures(s, signatures.get(s.path, ())) for s in slices]
+        slices = [_with_signatures(s, signatures.get(s.path)) for s in slices]
         slices = common.with_pool_uses(slices, pools)
         slices = common.with_labels(machine, slices, only_signed=True)
         slices = common.with_digests(machine, common.with_boot_uses(slices, files), named)
@@ -78,6 +78,10 @@ class Linux:
     def name_for_commands(self, device: Slice) -> str:
         return device.stable or device.path
 
+    def name_for_swap(self, device: Slice, swap: Swap) -> str:
+        """The lasting one: the next boot may give sda to another disk, and an undo may come after it."""
+        return self.name_for_commands(device)
+
     def node(self, pool: str, volume: str) -> str:
         return f"/dev/zvol/{pool}/{volume}"
 
@@ -108,8 +112,10 @@ class Linux:
     def persist(self, facts: Facts, plan_id: str, method: str, target: str, priority: int | None) -> Persistence:
         """An fstab line; for a volume a drop-in too, because systemd orders swap units after nothing of ZFS
         by itself and ignores x-systemd.requires on swap lines."""
-        options = ",".join(("nofail", *(() if priority is None else (f"pri={priority}",))))
-        comment = f"# opskit:{plan_id} mirrored swap: `opskit zfs swap-mirror status` tells how it is"
+        # A pool or an array that assembles slowly still becomes swap; with nofail no boot waits for it.
+        priorities = () if priority is None else (f"pri={priority}",)
+        options = ",".join(("nofail", *priorities, "x-systemd.device-timeout=300"))
+        comment = f"# opskit:{plan_id} mirrored swap: opskit zfs swap-mirror status"
         if method == "md":
             uuid = md_uuid(plan_id)
             lines = [
@@ -120,7 +126,7 @@ class Linux:
             cleaning: tuple[Action, ...] = ()
             seen: tuple[Condition, ...] = ()
         else:
-            lines = [("/etc/fstab", f"{target} none swap {options},x-systemd.device-timeout=90 0 0")]
+            lines = [("/etc/fstab", f"{target} none swap {options} 0 0")]
             drop_in = drop_in_path(target)
             text = drop_in_text(plan_id)
             extra, cleaning = (Action("write", (drop_in, text)),), (Action("delete", (drop_in,)),)
@@ -349,29 +355,28 @@ def _busy(item: Slice) -> bool:
 
 
 def _signatures(machine: Machine, paths: list[str]) -> dict[str, tuple[str, ...]]:
-    """What low-level probing finds on each device; udev's memory of it can be stale."""
+    """What low-level probing finds on each device, nothing included; udev's memory of it can be stale."""
     if not machine.is_root() or not paths or not machine.has("wipefs"):
         return {}
     text = common.text_of(machine, "wipefs", "--no-act", "--json", *paths)
-    if not text.strip():
-        return {}
     try:
-        entries = json.loads(text)["signatures"]
+        entries = json.loads(text)["signatures"] if text.strip() else []
     except (ValueError, KeyError) as error:
         raise zpool.unknown("wipefs", text) from error
     by_name = {path.rpartition("/")[2]: path for path in paths}
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {path: [] for path in paths}
     for entry in entries:
         word = f"swap:{entry['uuid']}" if entry["type"] == "swap" else entry["type"]
-        found.setdefault(by_name[entry["device"]], []).append(word)
+        found[by_name[entry["device"]]].append(word)
     return {path: tuple(dict.fromkeys(words)) for path, words in found.items()}
 
 
-def _with_signatures(item: Slice, words: tuple[str, ...]) -> Slice:
-    """A signature of something else is a use that only a named consent sets aside."""
+def _with_signatures(item: Slice, words: tuple[str, ...] | None) -> Slice:
+    """A signature of something else is a use that only a named consent sets aside. Without `words` nobody
+    could probe, and what lsblk has from udev is all there is."""
     if _busy(item):
         return item
-    kinds = tuple(word.partition(":")[0] for word in words) if words else item.signatures
+    kinds = item.signatures if words is None else tuple(word.partition(":")[0] for word in words)
     strange = [kind for kind in kinds if kind not in ("swap", "zfs_member")]
     uses = item.uses
     if strange and not uses:

@@ -1,5 +1,8 @@
 """The scenarios of the first boot, on real disks. `quick` marks the subset of every CI run."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,25 @@ def whole(pool: str = "swap") -> None:
     assert report["level"] == "ok"
     assert report["active"]
     assert len(report["sides"]) == 2
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@contextmanager
+def without(program: str) -> Iterator[None]:
+    """The program is there, and cannot be run."""
+    sh(f"mount --bind /dev/null {program}")
+    try:
+        yield
+    finally:
+        sh(f"umount {program}")
 
 
 @quick
@@ -52,12 +74,13 @@ def test_release_first_with_two_active_slices(method: tuple[str, ...]) -> None:
         host.make_swap(path)
     plan(first, second, *method, expect=3)
     plan(first, second, *method, "--allow-less-swap")
+    before, headers = Before.of(), [host.ends(path)[:4096] for path in (first, second)]
     apply(first, second)
     assert len(host.swaps()) == 1
     whole()
-    before = {first, second}
     opskit("undo")
-    assert set(host.swaps()) == before
+    assert Before.of() == before
+    assert [host.ends(path)[:4096] for path in (first, second)] == headers
 
 
 @QUICK_ZVOL
@@ -76,6 +99,7 @@ def test_one_disk_then_mirror(method: tuple[str, ...]) -> None:
 def test_killed_after_every_line_of_the_journal_then_resumed(method: tuple[str, ...]) -> None:
     old, idle = part(0), part(1)
     host.make_swap(old)
+    before = Before.of(idle)
     plan(old, idle, *method)
     kills = 0
     names = f"{name(old)},{name(idle)}"
@@ -88,6 +112,8 @@ def test_killed_after_every_line_of_the_journal_then_resumed(method: tuple[str, 
     assert kills >= 8
     whole()
     assert "Nothing to do" in apply(old, idle).out
+    opskit("undo")
+    assert Before.of(idle) == before
 
 
 @BOTH
@@ -104,8 +130,8 @@ def test_killed_at_every_point_then_undone(method: tuple[str, ...]) -> None:
         if not killed:
             break
         sh(f"rm -rf {host.JOURNALS}")
-        lines += 3
-    assert lines > 12
+        lines += 2  # a step has two lines, before it runs and after: this kills inside of each
+    assert lines > 20
 
 
 @QUICK_ZVOL
@@ -157,6 +183,27 @@ def test_slices_that_something_needs_are_refused_and_untouched() -> None:
     opskit("undo")
     assert [host.ends(path) for path in untouched] == before
     sh(f"umount /mnt && fsck.ext4 -fn {part(1, 2)}")
+
+
+@quick
+def test_hosts_and_names_that_are_refused() -> None:
+    """Not root, a missing command, unequal slices, a name that is taken: the fact is named, nothing changed."""
+    sh(f"printf 'label: gpt\\nsize=128MiB\\n' | sfdisk -q --wipe always {host.disk(2)} && udevadm settle")
+    sh(f"zpool create -f swap {part(1, 2)}")
+    before = Before.of(part(0), part(1), part(2))
+    with as_nobody():
+        assert "only root can read" in plan(part(0), part(1), expect=3).err
+    with without("/usr/sbin/mdadm"):
+        assert "mdadm cannot be run here" in plan(part(0), part(1), *MD, expect=3).err
+    with without("/usr/sbin/zpool"):
+        assert "zpool cannot be run here" in plan(part(0), part(1), *ZVOL, expect=3).err
+    assert "differ by 128.0 MiB" in plan(part(0), part(2), *MD, expect=3).err
+    assert "the name 'swap' is taken" in plan(part(0), part(1), *ZVOL, expect=3).err
+    for verb in (("destroy",), ("mirror", name(part(1))), ("replace", name(part(1, 2)), name(part(1)))):
+        assert "does not carry our mark" in opskit(*verb, "--yes", "--confirm", name(part(1)), expect=3).err
+    assert Before.of(part(0), part(1), part(2)) == before
+    assert sh("zpool list -Ho name,health") == "swap\tONLINE\n"
+    assert not host.JOURNALS.exists()
 
 
 @QUICK_MD

@@ -86,12 +86,17 @@ def clean() -> None:
 
 
 def wipe(path: str) -> None:
+    """Two slices of 256 MiB with nothing at their ends. 4Kn disks need the size to be a multiple of 4 KiB."""
+    sizes = [Path(f"/sys/class/block/{name(path)}{number}/size") for number in (1, 2)]
+    if [int(size.read_text()) * 512 if size.exists() else 0 for size in sizes] != [256 * MIB, 256 * MIB]:
+        sh(f"printf 'label: gpt\\nsize=256MiB\\nsize=256MiB\\n' | sfdisk -q --wipe always {path}")
+        sh("udevadm settle")
     for number in (1, 2):
-        if os.path.exists(f"{path}{number}"):
-            sh(f"dd if=/dev/zero of={path}{number} bs=1M count=2 status=none")
-            sh(f"dd if=/dev/zero of={path}{number} bs=1M count=2 seek=254 status=none", check=False)
-    # 4Kn disks need the size in MiB to be a multiple of 4 KiB, which it is.
-    sh(f"printf 'label: gpt\\nsize=256MiB\\nsize=256MiB\\n' | sfdisk -q --wipe always {path}")
+        with open(f"{path}{number}", "r+b", buffering=0) as file:
+            for start in (0, 254 * MIB):
+                file.seek(start)
+                file.write(bytes(2 * MIB))
+            os.fsync(file.fileno())
 
 
 def rescan() -> None:
