@@ -157,8 +157,10 @@ def _tls_versions(protocol: str, tls_min: str | None, tls_max: str | None) -> tu
 
 def _tls_name(text: str) -> str:
     """A version in ab's spelling, where it is in that of OpenSSL (TLSv1.2) or a number alone; else as it is."""
+    if text.upper() == "ALL":
+        return "ALL"
     name = f"TLS{text.upper().removeprefix('TLS').removeprefix('V')}"
-    return name if name in _TLS_VERSIONS else text.upper() if text.upper() == "ALL" else text
+    return name if name in _TLS_VERSIONS else text
 
 
 def streams(http2: bool, number: int | None) -> int | None:

@@ -152,6 +152,20 @@ def test_cookies_named_by_the_request_win(tmp_path: Path) -> None:
     assert ran.err.split() == [word for i in range(6) for word in (str(i), "200")]
 
 
+def test_a_script_that_logs_in_is_shown_the_answers_to_its_own_requests(nginx: Nginx, tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks.py"
+    hooks.write_text(
+        "def request(i):\n    return {'url': '/login', 'label': 'login'} if i < 9 else None\n"
+        "def response(r):\n    print(r.i, r.status, len(r.text), r.label)\n"
+    )
+    ran = opskit(
+        "bench", "--json", "-k", "-c", "3", "--cookies", "--redirects", "2", "--script", str(hooks), nginx.url
+    )
+    assert ran.data["cookies"] == {"set": 9, "sent": 9 + 6}, ran.err
+    assert sorted(ran.err.splitlines()) == [f"{i} 200 33 login" for i in range(9)]
+    assert ran.data["labels"][0]["requests"] == 9
+
+
 def test_redirects_to_elsewhere_take_the_cookies_of_there() -> None:
     """From here to there and back: each host gets what it has set, and -C goes where it was meant to go."""
     here_asked, there_asked = list[bytes](), list[bytes]()
