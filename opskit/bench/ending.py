@@ -33,13 +33,33 @@ def nothing_answered(results: Results) -> Iterator[ErrorNote]:
     yield ErrorNote("no_answer", f"{asked} answer: {results.reason}", _next_step(results))
 
 
+# What to try, by words of OpenSSL's; the first that fit count.
+_TLS_HINTS = (
+    (
+        ("protocols available", "ciphers available"),
+        "OpenSSL holds back what is below TLS 1.2; -Z ALL:@SECLEVEL=0 lets it out",
+    ),
+    (
+        ("protocol version", "unsupported protocol"),
+        "client and server have no TLS version in common: see -f, --tls-min and --tls-max",
+    ),
+    (
+        ("alert", "eof occurred"),  # with a word of the server's, or without
+        "the server ended the handshake; a client certificate that it asks for is given with -E FILE",
+    ),
+    (
+        ("expired", "mismatch", "not valid for"),
+        "the certificate itself must be put right; --insecure skips the check",
+    ),
+    (("certificate",), "trust its issuer with --cacert FILE, or skip the check with --insecure"),
+)
+
+
 def _next_step(results: Results) -> str:
     """What to try when nothing answered."""
-    reason = results.reason
     if Failure.NO_HTTP2 in results.failures:
         return "leave out --http2 to ask it in HTTP/1.1"
-    if "expired" in reason or "mismatch" in reason or "not valid for" in reason:
-        return "the certificate itself must be put right; --insecure skips the check"
-    if "certificate" in reason:
-        return "trust its issuer with --cacert FILE, or skip the check with --insecure"
+    for words, hint in _TLS_HINTS:
+        if Failure.TLS in results.failures and any(each in results.reason for each in words):
+            return hint
     return "is the server up, and is this its port? `opskit target` starts one to try"

@@ -329,6 +329,16 @@ def parse_value(text: str, option: str) -> str:
     return text
 
 
+def parse_cookie(text: str) -> str:
+    """`name=value`; it may be a secret, and is not repeated. Raises Misuse."""
+    name, equals, _ = parse_value(text, "-C").partition("=")
+    if not equals or not name.strip() or has_scheme(text):
+        raise Misuse(
+            "-C, --cookie takes a cookie: name=value", hint="--cookies is what sends back the cookies that are set"
+        )
+    return text
+
+
 def parse_method(text: str) -> str:
     """A method as it is sent. Raises Misuse."""
     if not _TOKEN.fullmatch(text):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +33,10 @@ class Address:
 
     family: int
     at: Any
+
+
+class WrongFamily(socket.gaierror):
+    """A name with addresses, none of which those of `-B` can connect to."""
 
 
 class Dialer:
@@ -65,11 +70,10 @@ class Dialer:
         try:
             self.addresses(origin)
         except socket.gaierror as error:
-            raise Unable(
-                f"{self.host(origin)} does not resolve: {os_reason(error)}",
-                hint="check the spelling, or give the address with --connect-to HOST:PORT",
-                code="resolve",
-            ) from error
+            hint = "check the spelling, or give the address with --connect-to HOST:PORT"
+            if isinstance(error, WrongFamily):
+                hint = "IPv4 and IPv6 each need a -B address of their own kind"
+            raise Unable(self._unresolved_words(origin, error), hint=hint, code="resolve") from error
 
     def addresses(self, origin: Origin) -> list[Address]:
         """Where to connect for an origin, best first. Raises socket.gaierror, each time the same."""
@@ -112,7 +116,7 @@ class Dialer:
         if self._locals:
             addresses = [address for address in addresses if address.family in self._locals]
             if not addresses:
-                raise socket.gaierror(socket.EAI_ADDRFAMILY, "no address of a family that -B has")
+                raise WrongFamily(socket.EAI_ADDRFAMILY, "no address of a family that -B has")
         return list(dict.fromkeys(addresses))
 
     def _dialled(self, origin: Origin) -> tuple[str, int]:
@@ -133,7 +137,7 @@ class Dialer:
         """The name under which a failure to connect is counted, and its words."""
         place = self.place(origin)
         if isinstance(error, socket.gaierror):
-            return Failure.RESOLVE, f"{self.host(origin)} does not resolve: {os_reason(error)}"
+            return Failure.RESOLVE, self._unresolved_words(origin, error)
         if error.errno in _LOCAL_SHORTAGE:
             return Failure.LOCAL, os_reason(error)
         if error.errno == errno.ECONNREFUSED:
@@ -141,6 +145,10 @@ class Dialer:
         if error.errno in (errno.ECONNRESET, errno.EPIPE):
             return Failure.RESET, f"{place} reset the connection"
         return Failure.UNREACHABLE, f"{place}: {os_reason(error)}"
+
+    def _unresolved_words(self, origin: Origin, error: socket.gaierror) -> str:
+        says = "has" if isinstance(error, WrongFamily) else "does not resolve:"
+        return f"{self.host(origin)} {says} {os_reason(error)}"
 
     def tunnels(self, origin: Origin) -> bool:
         return self._plan.route.proxy is not None and origin.scheme == "https"
@@ -246,6 +254,8 @@ def tls_context(tls: Tls) -> "ssl.SSLContext":
         context.minimum_version = ssl.TLSVersion[tls.lowest]
     if tls.highest is not None:
         context.maximum_version = ssl.TLSVersion[tls.highest]
+        if context.minimum_version > context.maximum_version:  # the system's lowest, which nobody has asked for
+            context.minimum_version = ssl.TLSVersion.TLSv1
     context.set_alpn_protocols(list(tls.alpn))
     return context
 
@@ -258,16 +268,20 @@ def _load_certificate(context: "ssl.SSLContext", certificate: str, key: str | No
         lambda: context.load_cert_chain(certificate, key, password=""),
         f"-E {certificate}" + (f" --key {key}" if key else ""),
         "give one PEM file with the certificate chain and its unencrypted key, or the key with --key",
+        "no certificate with its unencrypted key can be read",
     )
 
 
-def _or_misuse(load: Callable[[], None], option: str, hint: str) -> None:
+def _or_misuse(load: Callable[[], None], option: str, hint: str, otherwise: str = "OpenSSL refuses it") -> None:
+    """Raise Misuse in OpenSSL's words, or in others where it has none."""
     import ssl
 
     try:
         load()
     except ssl.SSLError as error:
-        reason = getattr(error, "reason", None) or error.args[0]  # OpenSSL does not always give one
+        # OpenSSL does not always give a reason; the first argument is a number then, or Python's own words.
+        said = getattr(error, "reason", None) or error.args[0]
+        reason = otherwise if isinstance(said, int) else said
         raise Misuse(f"{option}: {reason}", hint=hint) from error
     except OSError as error:
         raise Misuse(f"{option}: {os_reason(error)}", hint=hint) from error
@@ -276,7 +290,10 @@ def _or_misuse(load: Callable[[], None], option: str, hint: str) -> None:
 def tls_reason(error: OSError) -> str:
     """OpenSSL's words for a failed handshake, without its file names and line numbers."""
     message = getattr(error, "verify_message", "") or getattr(error, "reason", "") or os_reason(error)
-    return str(message).replace("_", " ").lower()
+    return _SOURCE_LINE.sub("", str(message)).replace("_", " ").lower()
+
+
+_SOURCE_LINE = re.compile(r" \(_ssl\.c:\d+\)")
 
 
 # Errors of this machine, not of the server: no ports, descriptors or memory left.

@@ -13,6 +13,7 @@ from opskit.bench.plan import (
     Shape,
     Tls,
     one_of,
+    parse_cookie,
     parse_header,
     parse_host_port,
     parse_method,
@@ -71,7 +72,7 @@ def shape(
         if method
         else ("POST" if post else "PUT" if put else "HEAD" if head else "GET"),
         headers=tuple(parse_header(line) for line in header or ()),
-        cookies=tuple(parse_value(each, "-C") for each in cookie or ()),
+        cookies=tuple(parse_cookie(each) for each in cookie or ()),
         credentials=credentials or "",
         body=_body(body) if body else None,
         content_type=parse_value(content_type, "-T"),
@@ -141,10 +142,10 @@ def tls(
 
 
 def _tls_versions(protocol: str, tls_min: str | None, tls_max: str | None) -> tuple[str | None, str | None]:
-    exact = _TLS_VERSIONS[one_of(protocol.upper(), _TLS_VERSIONS, "-f")]
+    exact = _TLS_VERSIONS[one_of(_tls_name(protocol), _TLS_VERSIONS, "-f")]
     names = [name for name in _TLS_VERSIONS if name != "ALL"]
     lowest, highest = (
-        _TLS_VERSIONS[one_of(given.upper(), names, option)] if given is not None else exact
+        _TLS_VERSIONS[one_of(_tls_name(given), names, option)] if given is not None else exact
         for given, option in ((tls_min, "--tls-min"), (tls_max, "--tls-max"))
     )
     if exact and (tls_min or tls_max):
@@ -152,6 +153,14 @@ def _tls_versions(protocol: str, tls_min: str | None, tls_max: str | None) -> tu
     if lowest and highest and lowest > highest:
         raise Misuse(f"--tls-min {tls_min} is above --tls-max {tls_max}", hint="exchange them")
     return lowest, highest
+
+
+def _tls_name(text: str) -> str:
+    """A version in ab's spelling, where it is in that of OpenSSL (TLSv1.2) or a number alone; else as it is."""
+    if text.upper() == "ALL":
+        return "ALL"
+    name = f"TLS{text.upper().removeprefix('TLS').removeprefix('V')}"
+    return name if name in _TLS_VERSIONS else text
 
 
 def streams(http2: bool, number: int | None) -> int | None:

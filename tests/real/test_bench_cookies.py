@@ -112,14 +112,14 @@ def test_the_first_requests_of_a_file_are_those_of_as_many_visitors(tmp_path: Pa
 def test_a_visitor_survives_a_failure() -> None:
     """What is cut short gives its jar back; a reset connection is no new visitor."""
     asked: list[bytes] = []
-    answers = sessions(asked)
+    usual = sessions(asked)
 
     def script(peer: Peer) -> None:
         if peer.number % 3 == 2:
             peer.request()
             peer.reset()
         else:
-            answers(peer)
+            usual(peer)
 
     with scripted(script) as server:
         ran = opskit("bench", "--json", "-n", "60", "-c", "2", "--cookies", server.url)
@@ -150,6 +150,20 @@ def test_cookies_named_by_the_request_win(tmp_path: Path) -> None:
         {"x=1"}, *[{"x=1", "sid=0", "lang=de"}] * 2, *[{f"sid=own{i}", "lang=de"} for i in (3, 4, 5)],
     ]  # fmt: skip
     assert ran.err.split() == [word for i in range(6) for word in (str(i), "200")]
+
+
+def test_a_script_that_logs_in_is_shown_the_answers_to_its_own_requests(nginx: Nginx, tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks.py"
+    hooks.write_text(
+        "def request(i):\n    return {'url': '/login', 'label': 'login'} if i < 9 else None\n"
+        "def response(r):\n    print(r.i, r.status, len(r.text), r.label)\n"
+    )
+    ran = opskit(
+        "bench", "--json", "-k", "-c", "3", "--cookies", "--redirects", "2", "--script", str(hooks), nginx.url
+    )
+    assert ran.data["cookies"] == {"set": 9, "sent": 9 + 6}, ran.err
+    assert sorted(ran.err.splitlines()) == [f"{i} 200 33 login" for i in range(9)]
+    assert ran.data["labels"][0]["requests"] == 9
 
 
 def test_redirects_to_elsewhere_take_the_cookies_of_there() -> None:

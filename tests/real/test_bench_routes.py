@@ -85,6 +85,29 @@ def test_a_range_of_versions(nginx: Nginx, options: tuple[str, ...], spoken: str
 def test_a_version_that_the_server_does_not_speak_is_a_tls_failure(nginx: Nginx) -> None:
     ran = opskit("bench", "--json", "--tls-max", "TLS1.1", "--insecure", f"{nginx.tls_url}/tls")
     assert (ran.code, ran.data["failures"]) == (3, {"tls": 1})
+    assert "-Z ALL:@SECLEVEL=0" in ran.json["errors"][0]["hint"]
+    old = ("--tls-max", "TLS1.1", "-Z", "ALL:@SECLEVEL=0")
+    ran = opskit("bench", "--json", *old, "--insecure", f"{nginx.tls_url}/tls")
+    assert (ran.code, ran.data["failures"]) == (3, {"tls": 1})
+    assert "no TLS version in common" in ran.json["errors"][0]["hint"]
+
+
+def test_the_highest_version_may_be_below_the_systems_lowest(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Authority(tmp_path).sign("server", "subjectAltName=IP:127.0.0.1"))
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with scripted(answers(OK), tls=context) as server:
+        url = server.url.replace("http:", "https:")
+        ran = opskit("bench", "--json", "--insecure", "--tls-max", "TLS1.1", "-Z", "ALL:@SECLEVEL=0", url)
+    assert ran.data["tls"]["protocol"] == "TLSv1.1", ran.err
+
+
+@pytest.mark.parametrize("spelling", ["TLS1.3", "TLSv1.3", "tls1.3", "1.3"])
+def test_a_version_is_known_however_it_is_spelt(nginx: Nginx, spelling: str) -> None:
+    ran = opskit("bench", "--json", "--insecure", "--tls-min", spelling, f"{nginx.tls_url}/tls")
+    assert ran.data["tls"]["protocol"] == "TLSv1.3", ran.err
 
 
 @pytest.mark.parametrize(
@@ -93,6 +116,8 @@ def test_a_version_that_the_server_does_not_speak_is_a_tls_failure(nginx: Nginx)
         (("--tls-min", "TLS1.3", "--tls-max", "TLS1.2"), "--tls-min TLS1.3 is above --tls-max TLS1.2"),
         (("-f", "TLS1.2", "--tls-min", "TLS1.2"), "-f names one version"),
         (("--tls-max", "SSL3"), "--tls-max SSL3: unknown"),
+        (("--tls-max", "tlsv3"), "--tls-max tlsv3: unknown"),
+        (("-f", "all", "--tls-max", "all"), "--tls-max ALL: unknown"),
         (("--key", "client.key"), "--key client.key has no certificate"),
     ],
 )
@@ -157,10 +182,25 @@ def test_a_key_in_a_file_of_its_own(nginx: Nginx, tmp_path: Path) -> None:
     assert (ran.code, ran.data["requests"]["good"]) == (0, 1)
     without = opskit("bench", "--insecure", "-E", certificate, url)
     assert (without.code, "or the key with --key" in without.err) == (2, True)
+    assert "client.crt: no certificate with its unencrypted key" in without.err
     missing = opskit("bench", "-E", certificate, "--key", str(tmp_path / "none"), url)
     assert (missing.code, f"--key {tmp_path}/none: No such file" in missing.err) == (2, True)
     other = opskit("bench", "-E", certificate, "--key", str(nginx.directory / "server.key"), url)
     assert (other.code, "KEY_VALUES_MISMATCH" in other.err) == (2, True)
+
+
+def test_a_server_that_insists_on_a_client_certificate(tmp_path: Path) -> None:
+    authority, context = Authority(tmp_path), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.sign("server", "subjectAltName=IP:127.0.0.1"))
+    context.load_verify_locations(tmp_path / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # with 1.3 the client has sent its request by then
+    with scripted(answers(OK), tls=context) as server:
+        to = ("bench", "--json", "--cacert", str(tmp_path / "ca.pem"), server.url.replace("http:", "https:"))
+        without, shown = opskit(*to), opskit(*to, "-E", str(authority.sign("client")))
+    assert (without.code, without.data["failures"]) == (3, {"tls": 1})
+    assert "given with -E FILE" in without.json["errors"][0]["hint"]
+    assert (shown.code, shown.data["failures"]) == (0, {})
 
 
 @pytest.mark.parametrize("option", ["-E", "--cacert"])
@@ -339,7 +379,8 @@ def test_each_local_address_must_be_ours(nginx: Nginx, addresses: str, message: 
 def test_no_local_address_of_the_servers_family(nginx: Nginx) -> None:
     ran = opskit("bench", "-B", "127.0.0.1,127.0.0.2", f"http://[::1]:{nginx.port}/from")
     assert ran.code == 3
-    assert "no address of a family that -B has" in ran.err
+    assert "::1 has no address of a family that -B has" in ran.err
+    assert "hint: IPv4 and IPv6 each need a -B address" in ran.err
 
 
 def test_a_local_address_that_is_not_ours_is_refused() -> None:
