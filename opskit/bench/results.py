@@ -378,17 +378,18 @@ def from_saved(saved: Mapping[str, Any]) -> Results:
     return Results(
         run=Run(**_fitting(Run, saved["run"])),
         stop=Stop(saved["stop"]),
-        **_fitting(Results, {name: saved[name] for name in _PLAIN_FIELDS}),
+        **_fitting(
+            Results,
+            {**_LATER, **{name: saved[name] for name in _PLAIN_FIELDS if name in saved or name not in _LATER}},
+        ),
         failures={Failure(name).value: _count(count) for name, count in saved["failures"].items()},
         status={int(code): _count(count) for code, count in saved["status"].items()},
         first=FirstAnswer(**_fitting(FirstAnswer, saved["first"])) if saved["first"] else None,
         tls=TlsFacts(**_fitting(TlsFacts, saved["tls"])) if saved["tls"] else None,
         http2=_http2(saved.get("http2")),
         requests_file=None if file is None else {name: _count(file[name]) for name in _FILE_COUNTS},
-        checks=None if saved["checks"] is None else {_text(n): _count(c) for n, c in saved["checks"].items()},
-        script=None
-        if saved["script"] is None
-        else {name: _number(saved["script"][name]) for name in _SCRIPT_FIGURES},
+        checks={_text(n): _count(c) for n, c in saved["checks"].items()} if saved.get("checks") else None,
+        script={name: _number(saved["script"][name]) for name in _SCRIPT_FIGURES} if saved.get("script") else None,
         latencies=Latencies(**{name: _unpacked(each) for name, each in saved["histograms"].items()}),
         labels=tuple(
             LabelTimes(_text(each["label"]), _count(each["failed"]), _unpacked(each["histogram"]))
@@ -451,6 +452,7 @@ def _cookies(saved: Mapping[str, Any] | None) -> dict[str, int] | None:
 _FILE_COUNTS = ("lines", "encoded", "skipped", "wrapped")
 _COOKIE_COUNTS = ("set", "sent")
 _SCRIPT_FIGURES = ("requests", "responses", "seconds")
+_LATER = {"redirected": 0, "resumed": 0, "checked": 0}  # what a run that an earlier version kept does not have
 _PLAIN_FIELDS = (
     "planned", "started", "seconds", "cpu_share", "received", "body", "sent", "opened", "reused", "kept", "resent",
     "unsent", "redirected", "resumed", "lower_bounds", "checked", "reason",

@@ -131,3 +131,10 @@ def test_the_report_names_what_is_in_it() -> None:
     page = "\n".join("".join(piece for piece, _ in line) for line in text.lines(PLAIN))
     assert "80 good requests/s" in page
     assert "10 good, 0 failed" in page
+
+
+def test_a_run_that_the_first_version_kept_is_still_read() -> None:
+    (run,) = saved.load(str(Path(__file__).with_name("golden") / "first-run.json"))
+    assert (run.good, run.run.keep_alive, run.redirected, run.series) == (50, True, 0, ())
+    for show in FORMATS.values():
+        assert list(show(run))
