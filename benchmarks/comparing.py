@@ -21,9 +21,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from opskit.bench.comparing import Comparison, Finding, compare
+from opskit.bench.compare.comparing import Comparison, Finding, compare
+from opskit.bench.compare.repeating import Sides, turns
 from opskit.bench.plan import Plan, Shape, parse_url
-from opskit.bench.repeating import Sides, turns
 from opskit.bench.run import carry_out
 
 TRIALS = 200

@@ -11,10 +11,10 @@ from opskit.panels import Panelled
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from opskit.bench.compared import Compared
-    from opskit.bench.exchanges import FailingExchanges
+    from opskit.bench.answers.exchanges import FailingExchanges
+    from opskit.bench.compare.compared import Compared
+    from opskit.bench.compare.repeating import Sides
     from opskit.bench.plan import Plan
-    from opskit.bench.repeating import Sides
     from opskit.bench.results import Results
     from opskit.bench.rows import RowSpool
     from opskit.console import Stdout
@@ -149,10 +149,12 @@ def bench(
     or the script ended the run; 130 Ctrl-C ended it. `opskit target` starts
     a server to try it on.
     """
-    from opskit.bench import ending, har, several, wanted
+    from opskit.bench import ending, wanted
     from opskit.bench import plan as plans
+    from opskit.bench.answers import har
     from opskit.bench.checks import parse_checks
-    from opskit.bench.compared import compared, read_baseline
+    from opskit.bench.compare import several
+    from opskit.bench.compare.compared import compared, read_baseline
     from opskit.bench.progress import VerboseTrace, progress
     from opskit.bench.report import ab, ci
     from opskit.bench.run import carry_out, run_facts
@@ -239,7 +241,7 @@ def bench(
     watch = progress(plan, quiet=quiet or as_json)
     rows, failing = _row_spool(gnuplot), _failing(save_failures)
     if place is not None:
-        from opskit.bench.cluster import carry_out_on_cluster
+        from opskit.bench.cluster.running import carry_out_on_cluster
 
         results, error = carry_out_on_cluster(plan, place, observer=watch, interrupts=stop_on_interrupt)
     elif crew > 1:
@@ -309,8 +311,8 @@ def report(
       opskit report new.json --baseline old.json
       opskit report old.json new.json --html both.html
     """
-    from opskit.bench import several
-    from opskit.bench.compared import compared, read_baseline
+    from opskit.bench.compare import several
+    from opskit.bench.compare.compared import compared, read_baseline
     from opskit.bench.plan import one_of
     from opskit.bench.saved import load
     from opskit.units import parse_share
@@ -392,7 +394,7 @@ def _against(plan: "Plan", url: str | None, baseline: str | None) -> "Plan | Non
     """The plan with another URL."""
     from dataclasses import replace
 
-    from opskit.bench import several
+    from opskit.bench.compare import several
     from opskit.bench.plan import parse_url
     from opskit.errors import Misuse
 
@@ -411,7 +413,7 @@ def _row_spool(gnuplot: str | None) -> "RowSpool | None":
 
 
 def _failing(save_failures: str | None) -> "FailingExchanges | None":
-    from opskit.bench.exchanges import FailingExchanges
+    from opskit.bench.answers.exchanges import FailingExchanges
 
     return FailingExchanges() if save_failures else None
 
@@ -441,8 +443,8 @@ class _Rendering:
         """The report, and a comparison after the one for people."""
 
         def render(out: "Stdout") -> None:
+            from opskit.bench.compare.several import show_comparison
             from opskit.bench.report import ab, text
-            from opskit.bench.several import show_comparison
 
             if self._form == "text":
                 text.show(results, out.rich, ascii_only=out.plain_ascii)

@@ -5,9 +5,9 @@ A request and all that it is led to count as one: one answer, the last, and one 
 
 from typing import Any
 
+from opskit.bench.answers.keeping import KeepingReader
 from opskit.bench.connection import Connection
 from opskit.bench.engine import Engine
-from opskit.bench.keeping import KeepingReader
 from opskit.bench.plan import Prepared
 from opskit.bench.redirects import FOLLOWED, BadRedirect, Hop, bare_of, hops_of, next_request
 from opskit.bench.results import Failure

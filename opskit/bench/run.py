@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from opskit import __version__, redact
+from opskit.bench.answers.exchanges import FailingExchanges
+from opskit.bench.answers.inspection import Inspection
 from opskit.bench.engine import Conductor, Engine, Observer, Trace
-from opskit.bench.exchanges import FailingExchanges
 from opskit.bench.following import Following
 from opskit.bench.hooks import Hooks
-from opskit.bench.inspection import Inspection
 from opskit.bench.merging import Part
 from opskit.bench.plan import Plan, Url, refuse_contradictions
 from opskit.bench.ports import ports_of
@@ -134,7 +134,7 @@ def _engine_class(plan: Plan) -> type[Conductor]:
             return Remembering
         return Following if plan.redirects else Engine
     try:
-        from opskit.bench.engine_http2 import Http2Engine
+        from opskit.bench.http2.engine import Http2Engine
     except ModuleNotFoundError as error:
         raise Unable("HTTP/2 needs one more package", hint="pip install 'opskit[http2]'") from error
     return Http2Engine

@@ -26,7 +26,7 @@ from opskit.bench.schedule import parse_rate
 from opskit.errors import Misuse, os_reason
 
 if TYPE_CHECKING:
-    from opskit.bench.scheduler import Place
+    from opskit.bench.cluster.scheduler import Place
 
 
 def number(given: int | None, ends_otherwise: object) -> int | None:
@@ -172,8 +172,8 @@ def streams(http2: bool, number: int | None) -> int | None:
 def place(text: str | None, processes: str, plan: Plan, *, one_only: bool) -> "Place | None":
     if text is None:
         return None
-    from opskit.bench.cluster import refuse_unshippable
-    from opskit.bench.scheduler import parse_place, require_extra
+    from opskit.bench.cluster.running import refuse_unshippable
+    from opskit.bench.cluster.scheduler import parse_place, require_extra
 
     found = parse_place(text)
     if processes != "1":

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from opskit.bench.comparing import (
+from opskit.bench.compare.comparing import (
     FIGURES,
     Comparison,
     Finding,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opskit.bench.feed import KEPT, PIECE, Fed, Piece, pieces
+from opskit.bench.cluster.feed import KEPT, PIECE, Fed, Piece, pieces
 from opskit.bench.plan import Plan, RequestsFile, divided, parse_url
 from opskit.bench.requests import Tally, request_stream
 from opskit.errors import Misuse, Unable

@@ -7,9 +7,9 @@ from hpack import Decoder, Encoder, HPACKError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opskit.bench.fieldblocks import AnswerHeads, RequestBlocks, RequestHeads
-from opskit.bench.frames import PREFACE, Code, code_name, headers
-from opskit.bench.http2session import OPENING, Http2Session, Lost, Stream
+from opskit.bench.http2.fieldblocks import AnswerHeads, RequestBlocks, RequestHeads
+from opskit.bench.http2.frames import PREFACE, Code, code_name, headers
+from opskit.bench.http2.session import OPENING, Http2Session, Lost, Stream
 from opskit.bench.plan import Origin, Prepared
 from opskit.bench.wire import BadFraming
 

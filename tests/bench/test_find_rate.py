@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
+from opskit.bench.compare.search import Bounds, End, Held
+from opskit.bench.compare.stepping import Answers, Found, Search, Step, doubts, find_rate, judge_step
 from opskit.bench.plan import Plan, Shape, parse_url
 from opskit.bench.results import Results
-from opskit.bench.search import Bounds, End, Held
-from opskit.bench.stepping import Answers, Found, Search, Step, doubts, find_rate, judge_step
 from opskit.bench.thresholds import parse_thresholds
 from opskit.bench.verdict import Doubt
 from opskit.errors import Misuse

@@ -23,7 +23,9 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from opskit.bench import engine, frames, http2session
+from opskit.bench import engine
+from opskit.bench.http2 import frames
+from opskit.bench.http2 import session as http2session
 from opskit.bench.plan import Plan, Schedule, Shape, parse_url
 from opskit.bench.poller import EpollPoller, SelectorPoller
 from opskit.bench.results import Results
@@ -158,7 +160,7 @@ def test_an_answer_is_good(kind: str, judge: Judge) -> None:
 def test_an_answer_is_good_however_its_bytes_are_cut(
     kind: str, judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opskit.bench.engine_http2.READ_SIZE", 7)
+    monkeypatch.setattr("opskit.bench.http2.engine.READ_SIZE", 7)
 
     def script(peer: Http2Peer) -> None:
         for request in peer.requests():

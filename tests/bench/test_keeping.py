@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 
 from opskit.bench import parser_h11, parser_httptools, wire
-from opskit.bench.keeping import MOST_KEPT, KeepingReader
+from opskit.bench.answers.keeping import MOST_KEPT, KeepingReader
 from opskit.bench.wire import head_lines
 from tests.bench.answers import ANSWERS, Answer
 from tests.bench.test_wire import cut, expected, fed, judged

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from opskit.bench import saved
-from opskit.bench.comparable import differences
-from opskit.bench.compared import Baseline, compared
+from opskit.bench.compare.comparable import differences
+from opskit.bench.compare.compared import Baseline, compared
+from opskit.bench.compare.repeating import repeat, turns
+from opskit.bench.compare.several import Told
 from opskit.bench.plan import Plan, parse_url
-from opskit.bench.repeating import repeat, turns
 from opskit.bench.report import comparison, repeats
 from opskit.bench.results import Failure, Results
-from opskit.bench.several import Told
 from opskit.interrupts import Relay
 from tests.bench.runs import FAILING, PLAIN, SILENT
 from tests.bench.test_comparing import a_long_run, some_runs

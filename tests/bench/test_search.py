@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opskit.bench.search import Bounds, End, Held, Trial, highest_held, next_rate
+from opskit.bench.compare.search import Bounds, End, Held, Trial, highest_held, next_rate
 
 BOUNDS = Bounds(10, 100_000, 0.02)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from opskit.bench.cluster.remote import Order
+from opskit.bench.cluster.shipment import Shipment
 from opskit.bench.joined import Joined
 from opskit.bench.plan import Plan, Shape, Tls, parse_url
-from opskit.bench.remote import Order
 from opskit.bench.series import Interval
-from opskit.bench.shipment import Shipment
 from opskit.errors import Misuse
 
 

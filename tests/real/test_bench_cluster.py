@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from opskit.bench import scheduler as link
+from opskit.bench.cluster import scheduler as link
 from tests.cluster import Started, scheduler, worker
 from tests.command import opskit
 from tests.namespaces import inside, join, namespace

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from opskit.bench.compared import Compared
-from opskit.bench.comparing import BETWEEN_RUNS, FEWEST_SECONDS, Change, Finding, Method
+from opskit.bench.compare.compared import Compared
+from opskit.bench.compare.comparing import BETWEEN_RUNS, FEWEST_SECONDS, Change, Finding, Method
 from opskit.bench.report.figures import label, value
 from opskit.bench.report.text import Line
 

@@ -1,6 +1,6 @@
 """How the figures that are compared are written in a report."""
 
-from opskit.bench.comparing import Figure
+from opskit.bench.compare.comparing import Figure
 from opskit.bench.report.text import milliseconds
 
 

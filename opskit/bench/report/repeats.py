@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from opskit.bench import verdict
-from opskit.bench.comparing import FIGURES, Figure
+from opskit.bench.compare.comparing import FIGURES, Figure
 from opskit.bench.report.figures import label, value
 from opskit.bench.report.text import Line, heading
 from opskit.bench.results import MEANING, Failure, Results

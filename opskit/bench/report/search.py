@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from opskit.bench.compare.search import End, Held
+from opskit.bench.compare.stepping import Found, Step, doubts
 from opskit.bench.histogram import summarise
 from opskit.bench.report.text import Line, milliseconds
-from opskit.bench.search import End, Held
-from opskit.bench.stepping import Found, Step, doubts
 from opskit.bench.thresholds import judged
 from opskit.bench.verdict import Doubt
 from opskit.units import format_duration

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opskit import redact
-from opskit.bench.compared import Baseline, Compared, compared
+from opskit.bench.compare.compared import Baseline, Compared, compared
+from opskit.bench.compare.repeating import Carry, Sides, repeat
+from opskit.bench.compare.search import Bounds, End
+from opskit.bench.compare.stepping import Found, Search, Step, find_rate
 from opskit.bench.engine import Observer
 from opskit.bench.plan import Plan
 from opskit.bench.progress import Silent, live
-from opskit.bench.repeating import Carry, Sides, repeat
 from opskit.bench.results import Results, Stop
 from opskit.bench.run import carry_out
-from opskit.bench.search import Bounds, End
-from opskit.bench.stepping import Found, Search, Step, find_rate
 from opskit.bench.thresholds import METRICS, crossed, judged, parse_thresholds
 from opskit.conditions import Kind, MetricCondition
 from opskit.console import talk

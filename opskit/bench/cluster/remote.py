@@ -13,12 +13,12 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from opskit.bench.feed import Fed, Piece
+from opskit.bench.cluster.feed import Fed, Piece
+from opskit.bench.cluster.shipment import Shipment
 from opskit.bench.merging import Part
 from opskit.bench.ports import ports_of
 from opskit.bench.run import Session
 from opskit.bench.series import Interval
-from opskit.bench.shipment import Shipment
 from opskit.errors import OpskitError
 
 ALONE_AFTER = 30.0  # seconds without an order after which a worker stops: nobody waits for its figures any more

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from opskit.bench import verdict
+from opskit.bench.compare.repeating import Carry
+from opskit.bench.compare.search import Bounds, End, Held, Trial, next_rate
 from opskit.bench.engine import Observer
 from opskit.bench.plan import Plan, Schedule
-from opskit.bench.repeating import Carry
 from opskit.bench.results import Results, Stop
 from opskit.bench.run import carry_out
 from opskit.bench.schedule import parse_rate
-from opskit.bench.search import Bounds, End, Held, Trial, next_rate
 from opskit.bench.series import Interval
 from opskit.bench.thresholds import METRICS, not_held
 from opskit.bench.verdict import BUSY, LATE, Doubt, Finding

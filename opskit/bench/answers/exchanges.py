@@ -4,8 +4,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from opskit.bench.answers.keeping import KeepingReader
 from opskit.bench.connection import Connection
-from opskit.bench.keeping import KeepingReader
 from opskit.bench.plan import Prepared
 
 MOST_KEPT = 20

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Callable
 
+from opskit.bench.answers.exchanges import FailingExchanges
+from opskit.bench.answers.keeping import KeepingReader
 from opskit.bench.checks import Answer, Check
 from opskit.bench.connection import Connection
-from opskit.bench.exchanges import FailingExchanges
 from opskit.bench.hooks import Response
-from opskit.bench.keeping import KeepingReader
 from opskit.bench.plan import Plan, Prepared
 from opskit.bench.results import MEANING, Failure
 from opskit.bench.script import Script

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from opskit.bench.comparable import Difference, refuse_unlike
-from opskit.bench.comparing import CONFIDENCE, Change, Comparison, compare
+from opskit.bench.compare.comparable import Difference, refuse_unlike
+from opskit.bench.compare.comparing import CONFIDENCE, Change, Comparison, compare
 from opskit.bench.results import Results, Run
 from opskit.bench.saved import load
 from opskit.bench.verdict import Doubt, findings

@@ -7,9 +7,9 @@ costs ten times the system calls of a request. What the peer may not do is still
 from collections.abc import Callable
 from typing import NamedTuple
 
-from opskit.bench import frames
-from opskit.bench.fieldblocks import AnswerHeads, HPACKError, RequestBlocks, RequestHead
-from opskit.bench.frames import Code, Flag, Kind, Setting, code_name
+from opskit.bench.http2 import frames
+from opskit.bench.http2.fieldblocks import AnswerHeads, HPACKError, RequestBlocks, RequestHead
+from opskit.bench.http2.frames import Code, Flag, Kind, Setting, code_name
 from opskit.bench.plan import Prepared
 from opskit.bench.results import Failure
 from opskit.bench.wire import MAX_HEAD, BadFraming, Head

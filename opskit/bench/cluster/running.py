@@ -11,17 +11,17 @@ from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 
+from opskit.bench.cluster.feed import Piece, pieces
+from opskit.bench.cluster.remote import News, Order, clock, exchange
+from opskit.bench.cluster.scheduler import Gone, Place, Worker, quiet, workers_at
+from opskit.bench.cluster.shipment import Shipment
 from opskit.bench.engine import Observer
-from opskit.bench.feed import Piece, pieces
 from opskit.bench.joined import Joined
 from opskit.bench.merging import Part, merged
 from opskit.bench.plan import Plan, Tls, divided, refuse_contradictions, refuse_undividable, with_seeds
-from opskit.bench.remote import News, Order, clock, exchange
 from opskit.bench.requests import Tally, request_stream
 from opskit.bench.results import Ports, Results
 from opskit.bench.run import Interrupts
-from opskit.bench.scheduler import Gone, Place, Worker, quiet, workers_at
-from opskit.bench.shipment import Shipment
 from opskit.bench.transport import tls_context
 from opskit.errors import Misuse, OpskitError, Unable
 from opskit.outcome import ExitCode

@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from opskit.bench import frames
 from opskit.bench.connection import Connection
 from opskit.bench.engine import FIRST_BACKOFF, Conductor, Trace
-from opskit.bench.fieldblocks import AnswerHeads, RequestHeads, is_carried
-from opskit.bench.frames import Code, code_name
-from opskit.bench.http2session import OPENING, Http2Session, Lost, Stream
+from opskit.bench.http2 import frames
+from opskit.bench.http2.fieldblocks import AnswerHeads, RequestHeads, is_carried
+from opskit.bench.http2.frames import Code, code_name
+from opskit.bench.http2.session import OPENING, Http2Session, Lost, Stream
 from opskit.bench.opener import Opener
 from opskit.bench.plan import PORTS, Origin, Plan, Prepared
 from opskit.bench.poller import HANGUP, READ, WRITE

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from opskit import __version__, redact
-from opskit.bench.exchanges import Exchange, Phases
+from opskit.bench.answers.exchanges import Exchange, Phases
 from opskit.bench.wire import head_lines
 from opskit.files import whole_file
 

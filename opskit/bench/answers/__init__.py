@@ -1,0 +1,1 @@
+"""What looks into answers: `--check`, and failing exchanges kept as HAR."""

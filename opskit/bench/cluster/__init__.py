@@ -1,0 +1,1 @@
+"""One run by the workers of a Dask cluster. Needs `opskit[cluster]`."""

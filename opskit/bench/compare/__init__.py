@@ -1,0 +1,1 @@
+"""Several runs: repeated, compared beyond their noise, or searched for the highest rate."""
