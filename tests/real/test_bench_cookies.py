@@ -3,6 +3,8 @@
 import json
 import re
 import subprocess
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -22,14 +24,18 @@ def cookies_of(request: bytes) -> set[str]:
     return set(lines[0].decode().split("; ")) if lines else set()
 
 
-def sessions(asked: list[bytes], extra: bytes = b"") -> Script:
-    """Whoever comes without a session gets one."""
-    given = iter(range(10**9))
+def sessions(asked: list[bytes], extra: bytes = b"", together: int = 1) -> Script:
+    """Whoever comes without a session gets one, when so many are there."""
+    given, all_there = iter(range(10**9)), threading.Barrier(together)
 
     def script(peer: Peer) -> None:
         for request in peer.requests():
             asked.append(request)
-            new = b"" if b"sid=" in request else b"Set-Cookie: sid=%d; Path=/; HttpOnly\r\n" % next(given)
+            new = b""
+            if b"sid=" not in request:
+                all_there.wait(20)
+                new = b"Set-Cookie: sid=%d; Path=/; HttpOnly\r\n" % next(given)
+            time.sleep(0.002)  # or one visitor could be through before another has read its first answer
             peer.send(SET % (extra + new))
             if b"Connection: close" in request:
                 return
@@ -46,7 +52,7 @@ def visits(asked: list[bytes]) -> Counter[str]:
 @pytest.mark.parametrize("pace", [(), ("--rate", "300")])
 def test_each_place_is_a_visitor(keep: tuple[str, ...], pace: tuple[str, ...]) -> None:
     asked: list[bytes] = []
-    with scripted(sessions(asked)) as server:
+    with scripted(sessions(asked, together=4)) as server:
         ran = opskit("bench", "--json", *keep, *pace, "-n", "60", "-c", "4", "--cookies", server.url)
     assert (ran.code, ran.data["failures"], ran.data["status"]) == (0, {}, {"200": 60}), ran.err
     assert ran.data["cookies"] == {"set": 4, "sent": 56}
