@@ -50,6 +50,7 @@ vm-test-all: setup ## the same, every scenario, with ZFS 2.1 and 2.3; about an h
 bench: setup ## measured beside the peers; see benchmarks/README.md
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.believed
+	$(BIN)/python -m benchmarks.http2
 	$(BIN)/python -m benchmarks.macros
 	$(BIN)/python -m benchmarks.range_cost
 	$(BIN)/python -m benchmarks.index

@@ -94,6 +94,8 @@ class Run:
     variable_length: bool = False
     version: str = ""
     streams: int = 0  # requests that share one HTTP/2 connection; 0 for HTTP/1.1
+    redirects: int = 0  # how many are followed for a request at the most
+    cookies: bool = False  # whether those that are set are sent back
     rate: str = ""  # of the schedule, in words; "" without one, and in files kept before it was noted
 
 

@@ -196,6 +196,8 @@ def run_facts(plan: Plan, started_at: float) -> Run:
         variable_length=plan.variable_length,
         version=__version__,
         streams=plan.streams or 0,
+        redirects=plan.redirects,
+        cookies=plan.cookies,
         rate=str(plan.schedule or ""),
     )
 

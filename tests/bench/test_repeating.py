@@ -279,10 +279,11 @@ def test_ctrl_c_between_two_runs_ends_the_whole() -> None:
 
 def test_what_two_runs_did_not_ask_alike_is_named() -> None:
     assert differences(PLAIN.run, PLAIN.run) == []
-    other = replace(PLAIN.run, concurrency=9, started_at=1.0, version="9", keep_alive=True)
+    other = replace(PLAIN.run, concurrency=9, started_at=1.0, version="9", keep_alive=True, cookies=True)
     assert [str(each) for each in differences(other, PLAIN.run)] == [
         "concurrency: 9 now, 4 then",
         "keep-alive: yes now, no then",
+        "cookies sent back: yes now, no then",
     ]
 
 

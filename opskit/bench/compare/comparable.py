@@ -16,6 +16,9 @@ _SAME: Mapping[str, str] = {
     "keep_alive": "keep-alive",
     "rate": "rate",
     "proxy": "proxy",
+    "streams": "HTTP/2 streams a connection",
+    "redirects": "redirects that are followed",
+    "cookies": "cookies sent back",
 }
 
 
