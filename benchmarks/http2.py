@@ -14,11 +14,11 @@ from benchmarks.measure import Spent, need, ratio_row, running, spend
 
 H2LOAD_RATE = r"finished in [\d.]+m?s, ([\d.]+) req/s"
 AB_RATE = r"Requests per second:\s+([\d.]+)"
-# (requests in all, connections, streams on each, what is asked for, over TLS)
+# (requests in all, connections, streams on each, what is asked for, over TLS). None has a single stream, because
+# nginx 1.22 then holds the end of each answer back for 40 ms, whoever asks.
 SHAPES = [
     (60_000, 5, 10, "1k.bin", False),
     (60_000, 1, 50, "1k.bin", False),
-    (50_000, 50, 1, "1k.bin", False),
     (50_000, 5, 10, "1k.bin", True),
     (10_000, 5, 10, "100k.bin", False),
 ]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from opskit.bench import saved
 from opskit.bench.report import ab, text
-from opskit.bench.results import Results, to_saved
+from opskit.bench.results import Ports, Results, Together, to_saved
+from opskit.bench.verdict import findings
 from opskit.errors import Misuse
 from tests.bench.runs import LABELLED, PLAIN, RUNS
 from tests.command import opskit
@@ -125,6 +127,14 @@ def test_the_report_fits_eighty_columns() -> None:
     for run in RUNS.values():
         for line in text.lines(run):
             assert len("".join(piece for piece, _ in line)) <= 80
+
+
+def test_no_word_of_a_verdict_is_cut() -> None:
+    ports = Ports(100_000, 28_232, 60)
+    run = replace(PLAIN, failures={"local": 3}, ports=ports, together=Together(3, 1, 1.0, 5.0))
+    page = " ".join("".join(piece for piece, _ in line).strip() for line in text.lines(run))
+    assert all(" ".join(each.evidence.split()) in page for each in findings(run))
+    assert all(len("".join(piece for piece, _ in line)) <= 80 for line in text.lines(run))
 
 
 def test_the_report_names_what_is_in_it() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from opskit.bench.histogram import Histogram, Summary, cell_bounds, summarise
@@ -17,6 +18,7 @@ Line = list[tuple[str, str]]  # (text, rich style) pieces
 
 BARS = 12
 _BAR_WIDTH = 40
+_EVIDENCE_WIDTH = 60  # of 80 columns, after the name of the doubt
 _COLUMNS = ("min", "mean", "sd", "p50", "p90", "p99", "p99.9", "max")
 LATENCIES = (("connect", "connect"), ("tls", "TLS"), ("first_byte", "first byte"), ("total", "total"))
 # With a rate: from when a request was sent, from when it should have been, and how far apart these were.
@@ -256,7 +258,9 @@ def _trust(results: Results) -> Iterator[Line]:
     word = ("VALID", "bold green") if is_valid(found) else ("doubtful", "bold yellow")
     yield [(f"{'This run is':<13}", "dim"), word]
     for each in found:
-        yield [(f"  {each.doubt.value:<16} ", ""), (each.evidence, "dim")]
+        first, *rest = wrap(each.evidence, _EVIDENCE_WIDTH)
+        yield [(f"  {each.doubt.value:<16} ", ""), (first, "dim")]
+        yield from ([(" " * 19 + line, "dim")] for line in rest)
 
 
 def _labels(results: Results) -> Iterator[Line]:
