@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opskit.bench.answers.exchanges import FailingExchanges
-    from opskit.bench.compare.compared import Compared
+    from opskit.bench.compare.compared import Baseline, Compared
     from opskit.bench.compare.repeating import Sides
     from opskit.bench.plan import Plan
-    from opskit.bench.results import Results
+    from opskit.bench.results import Results, Run
     from opskit.bench.rows import RowSpool
     from opskit.console import Stdout
 
@@ -151,10 +151,7 @@ def bench(
     """
     from opskit.bench import ending, wanted
     from opskit.bench import plan as plans
-    from opskit.bench.answers import har
     from opskit.bench.checks import parse_checks
-    from opskit.bench.compare import several
-    from opskit.bench.compare.compared import compared, read_baseline
     from opskit.bench.progress import VerboseTrace, progress
     from opskit.bench.report import ab, ci
     from opskit.bench.run import carry_out, run_facts
@@ -205,6 +202,8 @@ def bench(
         "--save-failures": save_failures,
     }
     if find_rate:
+        from opskit.bench.compare import several
+
         several.refuse_beside("--find-rate", {
             "--rate": rate, "-n": number, "-t": seconds, "--warmup": warmup, "--repeat": repeat, "--save": save,
             "--baseline": baseline, "--against": against, "--fail-if": fail_if, "--processes": processes != "1", "--cluster": cluster,
@@ -214,8 +213,8 @@ def bench(
         several.refuse_a_pipe(plan, "--find-rate")
         search = several.read_search(find_rate, settle, step_time, min_rate, max_rate, precision, concurrency)
         return several.searched(plan, search, quiet=quiet or as_json, as_json=as_json)
-    times, tolerated = several.times_of(repeat, against), parse_share(tolerance, "--tolerance")
-    before = read_baseline(baseline, run_facts(plan, 0.0), tolerance=tolerated, force=force) if baseline else None
+    times, tolerated = wanted.times(repeat, against), parse_share(tolerance, "--tolerance")
+    before = _baseline(baseline, run_facts(plan, 0.0), tolerated, force=force)
     one_only = bool(gnuplot or save_failures or script) or verbosity >= 2
     place = wanted.place(cluster, processes, plan, one_only=one_only)
     crew = wanted.processes(processes, plan, one_only=one_only)
@@ -224,6 +223,8 @@ def bench(
     _require_page(page)
     _warn_of_ports(plan)
     if against or times > 1:
+        from opskit.bench.compare import several
+
         several.refuse_beside(
             "--against" if against else "--repeat", {**one_run, "-v": verbosity >= 2, "--cluster": cluster}
         )
@@ -269,19 +270,19 @@ def bench(
             (csv, lambda path: write_lines(path, ab.csv(results))),
             (gnuplot if rows else None, lambda path: write_lines(path, rows.lines() if rows else ())),
             (junit, lambda path: write_lines(path, ci.junit_lines(results, thresholds, over))),
-            (save_failures, lambda path: har.write(path, failing.kept if failing else ())),
+            (save_failures, lambda path: _write_failures(failing, path)),
             (page, lambda path: _write_page({"": results}, path)),
         )
     )
     errors = (*((error.note(),) if error else ()), *lost, *ending.nothing_answered(results))
     too_bad = [ErrorNote("threshold", str(each), "--save keeps the run for a closer look") for each in over]
-    found = compared([results], before) if before else None
+    found = _compared(results, before)
     too_bad += found.notes() if found else ()
     how = _Rendering(shown, table or "", row or "", cell or "bgcolor=white", no_percentiles, no_spread, quiet)
     return Outcome(
         command="bench",
         schema="bench/1",
-        data={**_data(results), **several.comparison_data(found)},
+        data=_data(results, found),
         render=how.of(results, found),
         exit_code=ending.exit_code(results)
         or (ExitCode.UNABLE if lost else ExitCode.BAD if too_bad else ExitCode.OK),
@@ -312,7 +313,6 @@ def report(
       opskit report old.json new.json --html both.html
     """
     from opskit.bench.compare import several
-    from opskit.bench.compare.compared import compared, read_baseline
     from opskit.bench.plan import one_of
     from opskit.bench.saved import load
     from opskit.units import parse_share
@@ -324,7 +324,7 @@ def report(
     if len(kept) > 1:
         several.refuse_beside("several files", {"--baseline": baseline, **one_run})
     runs = kept[files[0]]
-    before = read_baseline(baseline, runs[0].run, tolerance=tolerated, force=force) if baseline else None
+    before = _baseline(baseline, runs[0].run, tolerated, force=force)
     named = {
         path if len(each) == 1 else f"{path}, run {number}": run
         for path, each in kept.items()
@@ -334,26 +334,49 @@ def report(
     if page is not None:
         _write_page(named, page)
     if len(kept) > 1:
-        data = {"runs": [{"name": name, **_data(run)} for name, run in named.items()]}
+        data = {"runs": [{"name": name, **_data(run, None)} for name, run in named.items()]}
         return Outcome("report", "bench-runs/1", data, _side_by_side(named), as_json=as_json)
     if len(runs) > 1:
         several.refuse_beside(f"{files[0]}, which holds {len(runs)} runs,", one_run)
         return several.reported(runs, before, as_json=as_json)
     results = runs[0]
-    found = compared(runs, before) if before else None
+    found = _compared(results, before)
     how = _Rendering(shown, "", "", "bgcolor=white", no_percentiles, no_spread, quiet=False)
-    data = {**_data(results), **several.comparison_data(found)}
+    data = _data(results, found)
     notes = tuple(found.notes()) if found else ()
     return Outcome(
         "report", "bench/1", data, how.of(results, found), ExitCode.BAD if notes else ExitCode.OK, notes, as_json
     )
 
 
-def _data(results: "Results") -> dict[str, Any]:
+def _data(results: "Results", found: "Compared | None") -> dict[str, Any]:
     """The `data` of the JSON envelope."""
     from opskit.bench import verdict
 
-    return {**results.to_dict(), "verdict": verdict.to_dict(results)}
+    comparison = {"comparison": found.to_dict()} if found is not None else {}
+    return {**results.to_dict(), "verdict": verdict.to_dict(results), **comparison}
+
+
+def _baseline(path: str | None, new: "Run", tolerance: float, *, force: bool) -> "Baseline | None":
+    if path is None:
+        return None
+    from opskit.bench.compare.compared import read_baseline
+
+    return read_baseline(path, new, tolerance=tolerance, force=force)
+
+
+def _compared(results: "Results", before: "Baseline | None") -> "Compared | None":
+    if before is None:
+        return None
+    from opskit.bench.compare.compared import compared
+
+    return compared([results], before)
+
+
+def _write_failures(failing: "FailingExchanges | None", path: str) -> None:
+    from opskit.bench.answers import har
+
+    har.write(path, failing.kept if failing else ())
 
 
 def _side_by_side(runs: "Mapping[str, Results]") -> "Callable[[Stdout], None]":
@@ -443,12 +466,14 @@ class _Rendering:
         """The report, and a comparison after the one for people."""
 
         def render(out: "Stdout") -> None:
-            from opskit.bench.compare.several import show_comparison
             from opskit.bench.report import ab, text
 
             if self._form == "text":
                 text.show(results, out.rich, ascii_only=out.plain_ascii)
-                show_comparison(found, out)
+                if found is not None:
+                    from opskit.bench.compare.several import show_comparison
+
+                    show_comparison(found, out)
                 return
             pages = {
                 "ab": lambda: ab.text(results, **self._ab),

@@ -25,6 +25,8 @@ from opskit.bench.requests import format_of
 from opskit.bench.schedule import parse_rate
 from opskit.errors import Misuse, os_reason
 
+REPEAT_AGAINST = 5  # pairs, where --against says no number
+
 if TYPE_CHECKING:
     from opskit.bench.cluster.scheduler import Place
 
@@ -201,3 +203,10 @@ def processes(text: str, plan: Plan, *, one_only: bool) -> int:
         if one_only:
             raise Misuse("-g, -v, --save-failures and --script need one process", hint="leave --processes out")
     return count
+
+
+def times(number: int | None, against: str | None) -> int:
+    """How many runs a side. Raises Misuse."""
+    if number is not None and number < 1:
+        raise Misuse(f"--repeat {number}: at least one run is needed", hint="--repeat 5, for instance")
+    return number or (REPEAT_AGAINST if against else 1)

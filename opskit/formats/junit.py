@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from xml.sax.saxutils import escape, quoteattr
 
 from opskit.formats.checks import Check, State, Suite
 
@@ -38,8 +37,12 @@ def _case(check: Check) -> str:
 
 
 def _text(text: str) -> str:
+    from xml.sax.saxutils import escape  # which loads a client for URLs: not for whoever writes no file
+
     return escape(_FORBIDDEN.sub("?", text))
 
 
 def _quoted(text: str) -> str:
+    from xml.sax.saxutils import quoteattr
+
     return quoteattr(_FORBIDDEN.sub("?", text))

@@ -72,6 +72,13 @@ def test_a_tools_help_loads_nothing_heavy(name: str) -> None:
     assert modules_after([name, "--help"]) & HEAVY == set()
 
 
+def test_a_plain_load_test_loads_nothing_that_it_does_not_use() -> None:
+    loaded = modules_after(["bench", "-qn1", "http://127.0.0.1:1/"])
+    assert "opskit.bench.engine" in loaded
+    unused = {"asyncio", "ssl", "statistics", "xml.sax", "multiprocessing", "hpack", "matplotlib", "distributed"}
+    assert loaded & unused == set()
+
+
 def test_completion_offers_the_tools() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from opskit.cli import run; run([])"],

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opskit import redact
 from opskit.bench.compare.compared import Baseline, Compared, compared
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from opskit.bench.live import Live
     from opskit.console import Stdout
 
-REPEAT_AGAINST = 5  # pairs, where --against says no number
 STEP = 5.0  # seconds; a step is also 20 times as long as the time that one request may take
 
 
@@ -54,13 +53,6 @@ def _is_a_pipe(path: str) -> bool:
 
 
 # Repeats
-
-
-def times_of(number: int | None, against: str | None) -> int:
-    """How many runs a side. Raises Misuse."""
-    if number is not None and number < 1:
-        raise Misuse(f"--repeat {number}: at least one run is needed", hint="--repeat 5, for instance")
-    return number or (REPEAT_AGAINST if against else 1)
 
 
 class Told:
@@ -113,7 +105,7 @@ def repeated(
     found = compared(sides.new, baseline) if baseline is not None else None
     bad = [*_crossed_in_a_run(thresholds, sides.new), *(found.notes() if found else ())]
     errors = [*([sides.error.note()] if sides.error else []), *lost, *_unanswered(sides), *bad]
-    data = {**repeats.to_dict(sides.new), **comparison_data(found)}
+    data = {**repeats.to_dict(sides.new), **({"comparison": found.to_dict()} if found is not None else {})}
     return Outcome(
         "bench",
         "bench-repeat/1",
@@ -129,10 +121,6 @@ def reported(runs: Sequence[Results], baseline: Baseline | None, *, as_json: boo
     """The outcome of runs that were kept: as `repeated`, but that nothing is judged anew except the comparison."""
     outcome = repeated(Sides(new=list(runs)), baseline, (), (), as_json=as_json)
     return replace(outcome, command="report")
-
-
-def comparison_data(found: Compared | None) -> dict[str, Any]:
-    return {"comparison": found.to_dict()} if found is not None else {}
 
 
 def comparison_lines(found: Compared | None) -> Iterator[list[tuple[str, str]]]:
