@@ -56,9 +56,9 @@ MEANING = {
     Failure.STATUS: "a status of 400 or more (--fail-status)",
     Failure.LENGTH: "not as long as the first answer (--fail-length)",
     Failure.CHECK: "the answer is not as --check says",
-    Failure.REDIRECT: "redirects that lead nowhere, or too many of them (--redirects)",
+    Failure.REDIRECT: "redirects to nowhere, or too many (--redirects)",
     Failure.CUT_OFF: "still in flight when the run ended",
-    Failure.LOCAL: "this machine had no ports, descriptors or memory left",
+    Failure.LOCAL: "no ports, descriptors or memory left on this side",
 }
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from opskit.bench import saved
 from opskit.bench.report import ab, text
-from opskit.bench.results import Ports, Results, Together, to_saved
+from opskit.bench.results import MEANING, Ports, Results, Together, to_saved
 from opskit.bench.verdict import findings
 from opskit.errors import Misuse
 from tests.bench.runs import LABELLED, PLAIN, RUNS
@@ -129,11 +129,16 @@ def test_the_report_fits_eighty_columns() -> None:
             assert len("".join(piece for piece, _ in line)) <= 80
 
 
+def test_no_word_about_a_failure_is_cut() -> None:
+    run = replace(PLAIN, started=10_000_000, failures=dict.fromkeys(MEANING, 1_000_000))
+    assert all(len("".join(piece for piece, _ in line)) <= 80 for line in text.lines(run))
+
+
 def test_no_word_of_a_verdict_is_cut() -> None:
     ports = Ports(100_000, 28_232, 60)
     run = replace(PLAIN, failures={"local": 3}, ports=ports, together=Together(3, 1, 1.0, 5.0))
     page = " ".join("".join(piece for piece, _ in line).strip() for line in text.lines(run))
-    assert all(" ".join(each.evidence.split()) in page for each in findings(run))
+    assert all(each.evidence in page for each in findings(run))
     assert all(len("".join(piece for piece, _ in line)) <= 80 for line in text.lines(run))
 
 

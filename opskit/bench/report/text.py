@@ -258,7 +258,7 @@ def _trust(results: Results) -> Iterator[Line]:
     word = ("VALID", "bold green") if is_valid(found) else ("doubtful", "bold yellow")
     yield [(f"{'This run is':<13}", "dim"), word]
     for each in found:
-        first, *rest = wrap(each.evidence, _EVIDENCE_WIDTH)
+        first, *rest = wrap(each.evidence, _EVIDENCE_WIDTH, break_on_hyphens=False)
         yield [(f"  {each.doubt.value:<16} ", ""), (first, "dim")]
         yield from ([(" " * 19 + line, "dim")] for line in rest)
 
