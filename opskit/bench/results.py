@@ -376,14 +376,11 @@ def to_saved(results: Results) -> dict[str, Any]:
 
 def from_saved(saved: Mapping[str, Any]) -> Results:
     """The inverse of `to_saved`. Raises KeyError, TypeError or ValueError for anything else."""
-    file = saved["requests_file"]
+    file, plain = saved["requests_file"], {**_LATER, **saved}
     return Results(
         run=Run(**_fitting(Run, saved["run"])),
         stop=Stop(saved["stop"]),
-        **_fitting(
-            Results,
-            {**_LATER, **{name: saved[name] for name in _PLAIN_FIELDS if name in saved or name not in _LATER}},
-        ),
+        **_fitting(Results, {name: plain[name] for name in _PLAIN_FIELDS}),
         failures={Failure(name).value: _count(count) for name, count in saved["failures"].items()},
         status={int(code): _count(count) for code, count in saved["status"].items()},
         first=FirstAnswer(**_fitting(FirstAnswer, saved["first"])) if saved["first"] else None,
