@@ -1,6 +1,6 @@
 """What several say while they carry out one run together, joined for the one who watches it."""
 
-from opskit.bench.engine import Observer
+from opskit.bench.conductor import Observer
 from opskit.bench.series import Interval
 
 

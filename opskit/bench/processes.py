@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from opskit.bench.engine import Observer
+from opskit.bench.conductor import Observer
 from opskit.bench.joined import Joined
 from opskit.bench.merging import Part, merged
 from opskit.bench.plan import Plan, divided, refuse_contradictions, refuse_undividable, with_seeds

@@ -8,7 +8,8 @@ from dataclasses import replace
 from opskit import __version__, redact
 from opskit.bench.answers.exchanges import FailingExchanges
 from opskit.bench.answers.inspection import Inspection
-from opskit.bench.engine import Conductor, Engine, Observer, Trace
+from opskit.bench.conductor import Conductor, Observer, Trace
+from opskit.bench.engine import Engine
 from opskit.bench.following import Following
 from opskit.bench.hooks import Hooks
 from opskit.bench.merging import Part

@@ -23,7 +23,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from opskit.bench import engine
+from opskit.bench import conductor
 from opskit.bench.http2 import frames
 from opskit.bench.http2 import session as http2session
 from opskit.bench.plan import Plan, Schedule, Shape, parse_url
@@ -39,7 +39,7 @@ from tests.scripted_http2 import Http2Peer, Judge, SettingCodes, answer_all, htt
 
 @pytest.fixture(autouse=True, params=[EpollPoller, SelectorPoller])
 def poller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "best_poller", request.param)
+    monkeypatch.setattr(conductor, "best_poller", request.param)
 
 
 @pytest.fixture

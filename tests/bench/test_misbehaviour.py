@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from opskit.bench import engine
+from opskit.bench import conductor
 from opskit.bench.plan import Route
 from opskit.bench.poller import EpollPoller, SelectorPoller
 from opskit.bench.results import Results
@@ -22,7 +22,7 @@ from tests.scripted import OK, Peer, Script, answers, scripted
 
 @pytest.fixture(autouse=True, params=[EpollPoller, SelectorPoller])
 def poller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "best_poller", request.param)
+    monkeypatch.setattr(conductor, "best_poller", request.param)
 
 
 class LinesRun(Protocol):

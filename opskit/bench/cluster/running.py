@@ -15,7 +15,7 @@ from opskit.bench.cluster.feed import Piece, pieces
 from opskit.bench.cluster.remote import News, Order, clock, exchange
 from opskit.bench.cluster.scheduler import Gone, Place, Worker, quiet, workers_at
 from opskit.bench.cluster.shipment import Shipment
-from opskit.bench.engine import Observer
+from opskit.bench.conductor import Observer
 from opskit.bench.joined import Joined
 from opskit.bench.merging import Part, merged
 from opskit.bench.plan import Plan, Tls, divided, refuse_contradictions, refuse_undividable, with_seeds

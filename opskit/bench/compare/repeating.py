@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from opskit.bench.engine import Observer
+from opskit.bench.conductor import Observer
 from opskit.bench.plan import Plan
 from opskit.bench.results import Results, Stop
 from opskit.bench.run import carry_out

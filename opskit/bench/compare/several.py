@@ -12,7 +12,7 @@ from opskit.bench.compare.compared import Baseline, Compared, compared
 from opskit.bench.compare.repeating import Carry, Sides, repeat
 from opskit.bench.compare.search import Bounds, End
 from opskit.bench.compare.stepping import Found, Search, Step, find_rate
-from opskit.bench.engine import Observer
+from opskit.bench.conductor import Observer
 from opskit.bench.plan import Plan
 from opskit.bench.progress import Silent, live
 from opskit.bench.results import Results, Stop

@@ -8,7 +8,7 @@ from typing import Protocol
 from opskit.bench import verdict
 from opskit.bench.compare.repeating import Carry
 from opskit.bench.compare.search import Bounds, End, Held, Trial, next_rate
-from opskit.bench.engine import Observer
+from opskit.bench.conductor import Observer
 from opskit.bench.plan import Plan, Schedule
 from opskit.bench.results import Results, Stop
 from opskit.bench.run import carry_out

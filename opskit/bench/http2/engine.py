@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from opskit.bench.conductor import FIRST_BACKOFF, Conductor, Trace
 from opskit.bench.connection import Connection
-from opskit.bench.engine import FIRST_BACKOFF, Conductor, Trace
 from opskit.bench.http2 import frames
 from opskit.bench.http2.fieldblocks import AnswerHeads, RequestHeads, is_carried
 from opskit.bench.http2.frames import Code, code_name
