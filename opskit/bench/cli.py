@@ -221,7 +221,8 @@ def bench(
     for path in filter(None, (save, csv, gnuplot, junit, save_failures)):
         require_writable(path)
     _require_page(page)
-    _warn_of_ports(plan)
+    if place is None:  # workers elsewhere look at ports of their own
+        _warn_of_ports(plan)
     if against or times > 1:
         from opskit.bench.compare import several
 
