@@ -13,7 +13,6 @@ from typing import IO
 METADATA_LIMIT = 4 * 2**20  # bytes; the longest README in the public index is far below
 _PKG_INFO = re.compile(r"[^/]+/PKG-INFO")
 _MEMBERS_LIMIT = 200_000
-_CODINGS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
 class BadArchive(Exception):

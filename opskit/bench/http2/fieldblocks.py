@@ -15,7 +15,6 @@ from opskit.bench.wire import MAX_HEAD, REMEMBERED_HEADS, BadFraming, Body, Head
 DEFAULT_TABLE = 4096  # bytes of a peer's decoding table, until its SETTINGS say otherwise
 _ENTRY_OVERHEAD = 32  # RFC 7541 section 4.1
 _NO_TABLE = b"\x20"  # "from here on my table has no size": RFC 7541 section 6.3
-_PATH = b"\x04"  # a literal that is not indexed, whose name is the static table's :path: section 6.2.2
 _ROOT = b"\x84"  # :path: / in the static table
 # What belongs to one HTTP/1.1 connection, or has a pseudo-field of its own: RFC 9113 section 8.2.2.
 _NOT_CARRIED = {"connection", "host", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from enum import IntEnum, IntFlag
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-HEADER_SIZE = 9
 MAX_FRAME = 16_384  # bytes of payload, until SETTINGS say otherwise
 MAX_WINDOW = 2**31 - 1
 FIRST_WINDOW = 65_535  # of a connection, and of a stream until SETTINGS say otherwise

@@ -24,7 +24,6 @@ LATENCIES = (("connect", "connect"), ("tls", "TLS"), ("first_byte", "first byte"
 # With a rate: from when a request was sent, from when it should have been, and how far apart these were.
 LATENCIES_WITH_A_RATE = (*LATENCIES[:-1], ("total", "service"), ("response", "response"), ("lag", "late by"))
 _MOST_LABELS = 10
-_LABEL_COLUMNS = ("requests", "failed", "p50", "p99")
 
 
 def show(results: Results, console: "Console", *, ascii_only: bool = False) -> None:
